@@ -1,0 +1,151 @@
+//! What a store promises. No implementation lives here.
+
+use std::pin::Pin;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::record::{Judged, Outcome, Record, Stored};
+use crate::matrix::Action;
+
+/// A boxed future, as the methods of [`Store`] return them.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where records end up. `tests/it/store.rs` holds every implementation to this:
+///
+/// 1. After `append` is `Ok`, the batch survives a crash of this process and of the database host.
+/// 2. All of the batch, or none.
+/// 3. A record whose id is there already is skipped: to append twice is to append once.
+/// 4. What was appended comes back as it was, to the microsecond.
+/// 5. A record never changes.
+pub trait Store: Send + Sync + 'static {
+    /// Appends a batch, in one statement.
+    fn append<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// The records that `query` asks for, newest (greatest id) first.
+    fn page<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Vec<Stored>, Error>>;
+
+    /// The records of one exchange, oldest first.
+    fn exchange(&self, exchange_id: Uuid) -> BoxFuture<'_, Result<Vec<Stored>, Error>>;
+
+    /// Brings the schema up to date. Safe when several do it at once.
+    fn migrate(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// [`Error::Outdated`] unless the schema is what this build expects.
+    fn check_schema(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Says that the run lives, by the database's clock, and registers it the first time. A run
+    /// that was thought dead lives again.
+    fn renew<'a>(&'a self, run_id: Uuid, instance: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Says that the run has ended in good order.
+    fn end(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// The runs that have ended, or were not renewed for [`DEAD_AFTER_SECONDS`], and have not been
+    /// buried.
+    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<Uuid>, Error>>;
+
+    /// At most `limit` intents of the run `run_id` that have no outcome.
+    fn open_intents(&self, run_id: Uuid, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, Error>>;
+
+    /// Says that the dead run `run_id` has no open intents left; nothing happens if it was renewed
+    /// meanwhile.
+    fn bury(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// What must be done now and then, months ahead: partitions. Returns what the operator should
+    /// know, a sentence each.
+    fn maintain(&self) -> BoxFuture<'_, Result<Vec<String>, Error>>;
+
+    /// How many connections are open, and how many of them idle.
+    fn connections(&self) -> (u32, u32);
+
+    /// Closes all connections.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A run that was not renewed for so long is dead: six renewals missed.
+pub const DEAD_AFTER_SECONDS: u32 = 60;
+
+/// Which records to give back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Query {
+    /// The claimed or the authenticated user.
+    pub user: Option<String>,
+    /// `recorded_at` from here on, inclusive.
+    pub since: Option<DateTime<Utc>>,
+    /// `recorded_at` up to here, exclusive.
+    pub until: Option<DateTime<Utc>>,
+    /// This action only.
+    pub action: Option<Action>,
+    /// This verdict only.
+    pub verdict: Option<Judged>,
+    /// This outcome only. An intent without an outcome reads as [`Outcome::Unanswered`].
+    pub outcome: Option<Outcome>,
+    /// Only ids below this one: where the last page ended.
+    pub before: Option<Uuid>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// What can go wrong with a store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Try again later.
+    #[error("the audit store did not answer")]
+    Unavailable(#[source] sqlx::Error),
+    /// Trying again with the same records will not help.
+    #[error("the audit store refused the records")]
+    Refused(#[source] sqlx::Error),
+    /// The schema is not what this build expects: `found` and `expected` are migration versions.
+    #[error(
+        "the audit store's schema is at version {found}, this build expects {expected}: run \
+         `key-backup-gateway migrate`"
+    )]
+    Outdated {
+        /// The newest migration that was applied; 0 if none.
+        found: i64,
+        /// The newest migration of this build.
+        expected: i64,
+    },
+    /// A migration could not be applied.
+    #[error("the audit store could not be migrated")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A row holds what no version of this program has written.
+    #[error("the record {id} holds an unknown {column}")]
+    Unreadable {
+        /// The record.
+        id: Uuid,
+        /// The column.
+        column: &'static str,
+    },
+}
+
+/// `[database]`: where the trail is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
+    pub url: SecretString,
+    /// A file with the password, for those who keep it out of the URL.
+    pub password_file: Option<std::path::PathBuf>,
+    /// Whether `serve` brings Postgres up to date. SQLite always is.
+    pub migrate: bool,
+    /// The most connections to Postgres that one gateway holds.
+    pub max_connections: u32,
+}
+
+// === impl Config ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: SecretString::from("sqlite:key-backup-audit.db"),
+            password_file: None,
+            migrate: true,
+            // One writes; the others keep the lease and answer queries.
+            max_connections: 4,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Guards the key-backup preference of Matrix users, and keeps an audit trail of it.
+
+pub mod audit;
+pub mod client;
+pub mod clock;
+pub mod matrix;
+pub mod policy;
