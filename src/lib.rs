@@ -3,5 +3,6 @@
 pub mod audit;
 pub mod client;
 pub mod clock;
+mod duration;
 pub mod matrix;
 pub mod policy;
