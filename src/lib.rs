@@ -4,5 +4,6 @@ pub mod audit;
 pub mod client;
 pub mod clock;
 mod duration;
+pub mod identity;
 pub mod matrix;
 pub mod policy;
