@@ -48,7 +48,9 @@ impl Metrics {
             queue: Gauge::default(),
             recording: Gauge::default(),
             connections: Family::default(),
-            append: Histogram::new([0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0]),
+            append: Histogram::new([
+                0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0,
+            ]),
         };
         for reason in REASONS {
             drop(metrics.lost.get_or_create(&Reason { reason }));
@@ -71,7 +73,11 @@ impl Metrics {
             "Open intents of dead runs that this run has closed",
             metrics.closed.clone(),
         );
-        registry.register("writer_queue", "Records that wait for the writer", metrics.queue.clone());
+        registry.register(
+            "writer_queue",
+            "Records that wait for the writer",
+            metrics.queue.clone(),
+        );
         registry.register(
             "audit_recording",
             "Whether the last attempt to append succeeded",

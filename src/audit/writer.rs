@@ -180,8 +180,7 @@ impl Writer {
     async fn commit(&mut self, held: &mut VecDeque<Job>) -> bool {
         held.retain(|job| !job.is_withdrawn());
         self.metrics.queue(held.len() + self.inbox.len());
-        let batch: Vec<Record> =
-            held.iter().take(BATCH).map(|job| job.record.clone()).collect();
+        let batch: Vec<Record> = held.iter().take(BATCH).map(|job| job.record.clone()).collect();
         if batch.is_empty() {
             return true;
         }
@@ -235,7 +234,9 @@ impl Writer {
         self.metrics.appended(jobs.len());
         for job in jobs {
             let intent = job.record.is_intent().then(|| job.record.clone());
-            if !job.tell(Ok(())) && let Some(intent) = intent {
+            if !job.tell(Ok(()))
+                && let Some(intent) = intent
+            {
                 // Its request gave up while the commit ran: the origin has not heard of it.
                 let record = never_sent(&self.stamp, &intent);
                 held.push_back(Job { record, waiter: None });

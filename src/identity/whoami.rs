@@ -47,8 +47,7 @@ impl<S, B> Through<S, B> {
     pub fn new(service: S, config: &Config, metrics: Metrics) -> Self {
         let mut key = [0; 32];
         getrandom::fill(&mut key).expect("the operating system has random bytes");
-        let known =
-            Cache::builder().max_capacity(REMEMBERED).time_to_live(config.cache).build();
+        let known = Cache::builder().max_capacity(REMEMBERED).time_to_live(config.cache).build();
         let body = std::marker::PhantomData;
         Self { service, known, key, deadline: config.deadline, metrics, body }
     }
