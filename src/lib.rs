@@ -3,5 +3,8 @@
 pub mod audit;
 pub mod client;
 pub mod clock;
+mod duration;
+pub mod guard;
+pub mod identity;
 pub mod matrix;
 pub mod policy;

@@ -95,6 +95,9 @@ pub enum Error {
     /// Try again later.
     #[error("the audit store did not answer")]
     Unavailable(#[source] sqlx::Error),
+    /// Try again later.
+    #[error("the audit store did not answer in time")]
+    TimedOut,
     /// Trying again with the same records will not help.
     #[error("the audit store refused the records")]
     Refused(#[source] sqlx::Error),
