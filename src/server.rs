@@ -47,7 +47,7 @@ pub enum Error {
     /// The trail cannot be opened.
     #[error(transparent)]
     Open(#[from] audit::OpenError),
-    /// The schema is not what this build expects, and it may not change it.
+    /// The schema is not what this build expects, and it may not, or cannot, change it.
     #[error("{0}")]
     Outdated(String),
     /// An address cannot be listened on.
@@ -177,7 +177,7 @@ async fn open_trail(config: &Config, registry: &mut Registry) -> Result<AuditLog
     let first = health.wait_for(|health| *health != Health::Starting);
     let first = tokio::time::timeout(FIRST_WORD, first).await;
     if let Ok(Ok(health)) = first
-        && let Health::Failing { code: Health::OUTDATED, message } = &*health
+        && let Health::Failing { code: Health::OUTDATED | Health::NEWER, message } = &*health
     {
         return Err(Error::Outdated(message.clone()));
     }

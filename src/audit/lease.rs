@@ -15,7 +15,8 @@ use super::metrics::Metrics;
 use super::record::{Outcome, Stamp};
 use super::store::{Error, Store};
 use super::writer::{Job, Waiter};
-use super::{Patience, chain};
+use super::Patience;
+use super::log::chain;
 
 /// A sixth of what makes a run dead.
 const RENEW: Duration = Duration::from_secs(10);
