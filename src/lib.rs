@@ -3,5 +3,10 @@
 pub mod audit;
 pub mod client;
 pub mod clock;
+pub(crate) mod duration;
 pub mod matrix;
 pub mod policy;
+#[cfg(feature = "gateway")]
+pub mod proxy;
+#[cfg(feature = "gateway")]
+pub mod server;

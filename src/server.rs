@@ -1,0 +1,3 @@
+//! The gateway as it runs.
+
+pub mod listen;
