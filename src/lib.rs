@@ -3,5 +3,16 @@
 pub mod audit;
 pub mod client;
 pub mod clock;
+#[cfg(feature = "gateway")]
+pub mod config;
+mod duration;
+pub mod guard;
+pub mod identity;
 pub mod matrix;
 pub mod policy;
+#[cfg(feature = "gateway")]
+pub mod proxy;
+#[cfg(feature = "gateway")]
+pub mod server;
+#[cfg(feature = "gateway")]
+pub mod telemetry;
