@@ -6,3 +6,23 @@ pub mod store;
 pub mod writer;
 
 pub use self::writer::Config;
+
+/// A stand-in.
+///
+/// # Errors
+///
+/// Always.
+pub fn open(_: &store::Config) -> Result<std::sync::Arc<dyn store::Store>, store::OpenError> {
+    Err(store::OpenError)
+}
+
+/// A stand-in.
+///
+/// # Errors
+///
+/// Always.
+pub fn open_existing(
+    _: &store::Config,
+) -> Result<std::sync::Arc<dyn store::Store>, store::OpenError> {
+    Err(store::OpenError)
+}

@@ -90,7 +90,7 @@ impl Config {
         };
         layers.refuse_the_rest(&mut mistakes);
         check::check(&config, &mut mistakes);
-        // Without the file, or with half of it, nobody knows whether the origin is missing.
+        // From half of what was written nobody knows whether the origin is missing.
         if needs == Needs::Origin && config.origin.url.is_none() && layers.are_complete() {
             mistakes.add("origin.url", "missing: which homeserver is this in front of?");
         }

@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 
 pub use self::page::exchange;
 pub use self::table::Table;
-use super::record::{Commitment, Stored, text};
+use super::record::{Commitment, Judged, Outcome, Phase, Stored, text};
+use crate::matrix::{Action, EventType, Preference};
 
 /// How many fields a record has.
 const COUNT: usize = 32;
@@ -124,10 +125,10 @@ impl<W: Write> Csv<W> {
 /// The error as the output gave it: who called wants to know a closed pipe.
 #[cfg(feature = "gateway")]
 fn io_error(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
+    if let csv::ErrorKind::Io(error) = error.into_kind() {
+        return error;
     }
+    io::Error::other("a row does not fit the header")
 }
 
 /// A cell of CSV: text that no spreadsheet computes.
@@ -148,14 +149,14 @@ fn values(stored: &Stored) -> [Value; COUNT] {
         json!(record.id),
         json!(record.kind.as_str()),
         json!(facts.exchange_id),
-        json!(facts.phase.map(|phase| phase.as_str())),
+        json!(facts.phase.map(Phase::as_str)),
         json!(time(record.recorded_at)),
         json!(time(stored.stored_at)),
         json!(record.instance),
         json!(record.run_id),
         json!(record.version),
-        json!(facts.action.map(|action| action.as_str())),
-        json!(facts.event_type.map(|event_type| event_type.as_str())),
+        json!(facts.action.map(Action::as_str)),
+        json!(facts.event_type.map(EventType::as_str)),
         json!(facts.claimed_user),
         json!(facts.authenticated_user),
         json!(facts.device_id),
@@ -166,10 +167,10 @@ fn values(stored: &Stored) -> [Value; COUNT] {
         commitment(&record.claimed),
         commitment(&record.authenticated),
         commitment(&record.client),
-        json!(facts.preference.map(|preference| preference.as_str())),
-        json!(facts.verdict.map(|verdict| verdict.as_str())),
+        json!(facts.preference.map(Preference::as_str)),
+        json!(facts.verdict.map(Judged::as_str)),
         json!(facts.violations),
-        json!(facts.outcome.map(|outcome| outcome.as_str())),
+        json!(facts.outcome.map(Outcome::as_str)),
         json!(facts.origin_status),
         json!(facts.errcode),
         json!(facts.request_id),

@@ -122,6 +122,11 @@ pub enum Error {
     },
 }
 
+/// A stand-in.
+#[derive(Debug, thiserror::Error)]
+#[error("database.url: this build has no store yet")]
+pub struct OpenError;
+
 /// `[database]`: where the trail is kept.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]

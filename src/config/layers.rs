@@ -112,22 +112,21 @@ impl Layers {
     fn add_file(&mut self, path: &Path, table: Table, mistakes: &mut Mistakes) {
         for (section, value) in table {
             let source = Source::File(path.to_owned());
-            match value {
-                Value::Table(keys) if is_section(&section) => {
-                    for (key, value) in keys {
-                        self.add(&section, &key, Given::Value(value), source.clone());
-                    }
+            let is_known = is_section(&section);
+            if let (true, Value::Table(keys)) = (is_known, value) {
+                for (key, value) in keys {
+                    self.add(&section, &key, Given::Value(value), source.clone());
                 }
-                _ => {
-                    let text = if is_section(&section) {
-                        format!("must be a section: write `[{section}]` on a line of its own")
-                    } else {
-                        unknown("section", &section, sections().map(|(name, _)| name))
-                    };
-                    self.sources.insert(section.clone(), source);
-                    mistakes.add(section, text);
-                }
+                continue;
             }
+            let text = if is_known {
+                self.complete = false;
+                format!("must be a section: write `[{section}]` on a line of its own")
+            } else {
+                unknown("section", &section, sections().map(|(name, _)| name))
+            };
+            self.sources.insert(section.clone(), source);
+            mistakes.add(section, text);
         }
     }
 
@@ -194,7 +193,7 @@ impl Layers {
         self.sources.get(key)
     }
 
-    /// Whether the file, if there is one, was understood.
+    /// Whether all that was written could be taken down.
     pub(super) fn are_complete(&self) -> bool {
         self.complete
     }
@@ -221,9 +220,12 @@ impl Given {
             return try_value::<T>(key, list);
         }
         let as_text = try_value::<T>(key, Value::String(text));
-        match literal {
-            Some(literal) if as_text.is_err() => try_value::<T>(key, literal),
-            _ => as_text,
+        match (as_text, literal) {
+            (Err(against_text), Some(literal)) => try_value::<T>(key, literal).map_err(|against| {
+                // Of the two complaints the one that is not about text being text.
+                if against_text.starts_with("invalid type") { against } else { against_text }
+            }),
+            (as_text, _) => as_text,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::text;
 use crate::audit::record::{Facts, Stored};
-use crate::matrix::EventType;
+use crate::matrix::{EventType, Preference};
 
 /// How many columns there are.
 const COUNT: usize = 8;
@@ -125,7 +125,7 @@ fn verdict(facts: &Facts) -> String {
     let Some(verdict) = facts.verdict else { return UNKNOWN.to_owned() };
     let mut text = verdict.as_str().to_owned();
     let why = facts.violations.iter().map(String::as_str);
-    for word in facts.preference.map(|preference| preference.as_str()).into_iter().chain(why) {
+    for word in facts.preference.map(Preference::as_str).into_iter().chain(why) {
         text.push(' ');
         text.push_str(word);
     }
