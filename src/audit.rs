@@ -1,28 +1,86 @@
 //! The append-only record of who set, cleared or read a key-backup preference.
 
 pub mod export;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod record;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod row;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod store;
 pub mod writer;
 
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use self::store::{OpenError, Store};
 pub use self::writer::Config;
 
-/// A stand-in.
-///
-/// # Errors
-///
-/// Always.
-pub fn open(_: &store::Config) -> Result<std::sync::Arc<dyn store::Store>, store::OpenError> {
-    Err(store::OpenError)
+/// Whether a store may be made where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// [`Store::migrate`] will make it.
+    Write,
+    /// It must be there, and is only read.
+    Read,
 }
 
-/// A stand-in.
+/// The store that `config.url` names. Connects to nothing yet: a database that is away is no error
+/// here.
 ///
 /// # Errors
 ///
-/// Always.
-pub fn open_existing(
-    _: &store::Config,
-) -> Result<std::sync::Arc<dyn store::Store>, store::OpenError> {
-    Err(store::OpenError)
+/// If the URL names no store that this build has, or is malformed, or the password file cannot be
+/// read.
+pub fn open(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+    open_for(Purpose::Write, config)
+}
+
+/// As [`open`], for those who only read: makes no file, and changes nothing.
+///
+/// # Errors
+///
+/// Those of [`open`]; and if the URL names an SQLite file that is not there.
+pub fn open_existing(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+    open_for(Purpose::Read, config)
+}
+
+fn open_for(purpose: Purpose, config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+    let url = config.url.expose_secret();
+    let Some((scheme, _)) = url.split_once(':') else {
+        return Err(OpenError::url(
+            "is no URL: write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`",
+        ));
+    };
+    match scheme {
+        "sqlite" => open_sqlite(purpose, config),
+        "postgres" | "postgresql" => open_postgres(config),
+        // Not quoted: what stands before the first colon may be part of a password.
+        _ => Err(OpenError::url("has an unknown scheme: it must be `sqlite` or `postgres`")),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn open_sqlite(purpose: Purpose, config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(match purpose {
+        Purpose::Write => sqlite::SqliteStore::open(config)?,
+        Purpose::Read => sqlite::SqliteStore::open_existing(config)?,
+    }))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_sqlite(_: Purpose, _: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+    Err(OpenError::url("names an SQLite file, but this build lacks the feature `sqlite`"))
+}
+
+#[cfg(feature = "postgres")]
+fn open_postgres(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(postgres::PgStore::open(config)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_postgres(_: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+    Err(OpenError::url("names a Postgres database, but this build lacks the feature `postgres`"))
 }
