@@ -5,7 +5,7 @@ pub mod client;
 pub mod clock;
 #[cfg(feature = "gateway")]
 pub mod config;
-mod duration;
+pub(crate) mod duration;
 pub mod guard;
 pub mod identity;
 pub mod matrix;

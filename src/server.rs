@@ -1,4 +1,6 @@
-//! Assembles the stack.
+//! The gateway as it runs.
+
+pub mod listen;
 
 use crate::config;
 
