@@ -18,6 +18,7 @@
 //! busy gateway delays the trail nor a slow trail the gateway. Beside it the lease says that this
 //! run lives, and closes what dead runs left open.
 
+pub mod export;
 mod lease;
 mod log;
 pub mod metrics;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use super::Config;
 use super::metrics::Metrics;
 use super::record::{Facts, Kind, Stamp};
 use super::store::{self, Store};
 use super::writer::{Job, Waiter, Writer};
-use super::Config;
 use crate::clock::Clock;
 
 /// What a request does when its receipt does not come in time.
@@ -99,7 +99,7 @@ impl Health {
     /// The code of a schema that a newer build has made.
     pub const NEWER: &str = "schema_newer";
 
-    fn of(error: &store::Error) -> Self {
+    pub(super) fn of(error: &store::Error) -> Self {
         let code = match error {
             store::Error::Unavailable(_) => "store_unavailable",
             store::Error::Refused(_) => "store_refused",

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::metrics::Metrics;
 use super::log::chain;
+use super::metrics::Metrics;
 use super::record::{Outcome, Record, Stamp};
 use super::store::{self, Store};
 use super::{Health, Lost, Patience, lease};
