@@ -47,7 +47,7 @@ pub enum Error {
     /// The trail cannot be opened.
     #[error(transparent)]
     Open(#[from] audit::OpenError),
-    /// The schema is not what this build expects, and it may not change it.
+    /// The schema is not what this build expects, and it may not, or cannot, change it.
     #[error("{0}")]
     Outdated(String),
     /// An address cannot be listened on.
@@ -78,10 +78,7 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// If it cannot start. Nothing ends it once it has.
-pub async fn run(
-    config: Config,
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), Error> {
+pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
     let origin = Origin::parse(config.origin.url.as_deref().unwrap_or_default())?;
     let admin_listener = bind(config.server.admin_listen.as_str()).await?;
     let mut listeners = Vec::new();
@@ -106,8 +103,7 @@ pub async fn run(
     );
 
     let service = guard.layer(forward);
-    let trusted: Arc<[_]> =
-        config.server.trusted_proxies.iter().map(|network| network.0).collect();
+    let trusted: Arc<[_]> = config.server.trusted_proxies.iter().map(|network| network.0).collect();
     let mut serving = JoinSet::new();
     for listener in listeners {
         tracing::info!("listening for clients on {}", local(&listener));
@@ -177,7 +173,7 @@ async fn open_trail(config: &Config, registry: &mut Registry) -> Result<AuditLog
     let first = health.wait_for(|health| *health != Health::Starting);
     let first = tokio::time::timeout(FIRST_WORD, first).await;
     if let Ok(Ok(health)) = first
-        && let Health::Failing { code: Health::OUTDATED, message } = &*health
+        && let Health::Failing { code: Health::OUTDATED | Health::NEWER, message } = &*health
     {
         return Err(Error::Outdated(message.clone()));
     }

@@ -11,11 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
+use super::Patience;
+use super::log::chain;
 use super::metrics::Metrics;
 use super::record::{Outcome, Stamp};
 use super::store::{Error, Store};
 use super::writer::{Job, Waiter};
-use super::{Patience, chain};
 
 /// A sixth of what makes a run dead.
 const RENEW: Duration = Duration::from_secs(10);

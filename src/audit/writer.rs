@@ -11,10 +11,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::log::chain;
 use super::metrics::Metrics;
-use super::record::{Record, Stamp};
+use super::record::{Outcome, Record, Stamp};
 use super::store::{self, Store};
-use super::{Health, Lost, Patience, lease, never_sent};
+use super::{Health, Lost, Patience, lease};
 
 /// How many records one statement takes.
 const BATCH: usize = 256;
@@ -90,7 +91,7 @@ impl Writer {
         self.write_last(held).await;
         let end = async {
             if let Err(error) = self.store.end(self.stamp.run_id()).await {
-                tracing::warn!(error = super::chain(&error), "the run could not be ended");
+                tracing::warn!(error = chain(&error), "the run could not be ended");
             }
             self.store.close().await;
         };
@@ -224,7 +225,7 @@ impl Writer {
     async fn append(&self, batch: &[Record]) -> Result<(), store::Error> {
         let started = Instant::now();
         let attempt = tokio::time::timeout(self.attempt, self.store.append(batch));
-        let result = attempt.await.unwrap_or(Err(store::Error::TimedOut));
+        let result = attempt.await.unwrap_or_else(|_| Err(store::Error::too_slow()));
         self.metrics.attempt(started.elapsed(), self.store.connections());
         self.report(result.as_ref().err());
         result
@@ -267,4 +268,10 @@ impl Writer {
         });
         self.metrics.recording(matches!(now, Health::Recording));
     }
+}
+
+/// Closes an intent whose request gave up before it was durable.
+fn never_sent(stamp: &Stamp, intent: &Record) -> Record {
+    let why = serde_json::json!({ "closed": "the intent was not durable in time" });
+    stamp.closing(intent, Outcome::Failed, why)
 }

@@ -91,8 +91,9 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(match self.project() {
-            Projected::Inner { inner } => ready!(inner.poll(context))
-                .unwrap_or_else(|error| rescue(&error).map(Replay::of)),
+            Projected::Inner { inner } => {
+                ready!(inner.poll(context)).unwrap_or_else(|error| rescue(&error).map(Replay::of))
+            }
             Projected::Malformed { malformed } => {
                 let text = malformed.to_string();
                 response(StatusCode::BAD_REQUEST, ErrCode::Unknown, &text).map(Replay::of)
