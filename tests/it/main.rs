@@ -4,3 +4,7 @@
 mod cli;
 #[cfg(feature = "gateway")]
 mod config;
+#[cfg(feature = "sqlite")]
+mod guard;
+#[cfg(feature = "sqlite")]
+mod rig;
