@@ -38,6 +38,11 @@ pub struct PgStore {
     pool: PgPool,
 }
 
+/// Whether [`PgStore::open`] would say that something is wrong with `config`.
+pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
+    options::parse(config).map(drop)
+}
+
 /// A connection that goes back to the pool only if nothing went wrong with it.
 struct Held(Option<PoolConnection<Postgres>>);
 
@@ -49,6 +54,10 @@ impl PgStore {
     /// # Errors
     ///
     /// If the URL is malformed or the password file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime. The store belongs to that runtime: use it in no other.
     pub fn open(config: &store::Config) -> Result<Self, OpenError> {
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections.max(1))

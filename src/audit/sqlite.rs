@@ -51,6 +51,10 @@ impl SqliteStore {
     /// # Errors
     ///
     /// If the URL is malformed, or a password is configured.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime. The store belongs to that runtime: use it in no other.
     pub fn open(config: &store::Config) -> Result<Self, OpenError> {
         let path = parse(config)?;
         let options = SqliteConnectOptions::new()
@@ -65,11 +69,17 @@ impl SqliteStore {
     /// # Errors
     ///
     /// Those of [`open`](Self::open), and if there is no such file.
+    ///
+    /// # Panics
+    ///
+    /// As [`open`](Self::open).
     pub fn open_existing(config: &store::Config) -> Result<Self, OpenError> {
         let path = parse(config)?;
         if !path.is_file() {
             let path = path.display();
-            return Err(OpenError::url(format!("there is no file {path}: no trail was kept there")));
+            return Err(OpenError::url(format!(
+                "there is no file {path}: no trail was kept there"
+            )));
         }
         let options =
             SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(BUSY);
@@ -97,6 +107,11 @@ impl SqliteStore {
             }
         })
     }
+}
+
+/// Whether [`SqliteStore::open`] would say that something is wrong with `config`.
+pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
+    parse(config).map(drop)
 }
 
 async fn within<T>(
