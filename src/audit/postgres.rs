@@ -28,9 +28,9 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 /// that it is the server that gives up first, if it lives.
 const ROUTINE: Duration = Duration::from_secs(8);
 /// For what people wait for: pages of a long trail.
-const READING: Duration = Duration::from_secs(60);
+const READING: Duration = Duration::from_mins(1);
 /// For migrations, and for waiting for others that migrate.
-const MIGRATING: Duration = Duration::from_secs(600);
+const MIGRATING: Duration = Duration::from_mins(10);
 
 /// [`Store`] over Postgres.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 /// For whatever a gateway does all the time: longer than [`ACQUIRE`] and [`BUSY`] together.
 const ROUTINE: Duration = Duration::from_secs(10);
 /// For what people wait for: pages of a long trail; migrations.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Takes the lock for writing at once: a transaction that first reads and then writes may be refused
 /// in the middle.

@@ -25,7 +25,7 @@ pub(super) enum Bench {
     #[cfg(feature = "sqlite")]
     Sqlite(tempfile::TempDir),
     #[cfg(feature = "postgres")]
-    Postgres { url: String, cluster: Cluster },
+    Postgres { url: String, _cluster: Cluster },
 }
 
 /// A stamp whose clock a test can move.
@@ -93,7 +93,7 @@ impl Bench {
     #[cfg(feature = "postgres")]
     pub(super) async fn postgres() -> Self {
         let cluster = Cluster::start().await;
-        Self::Postgres { url: cluster.database().await, cluster }
+        Self::Postgres { url: cluster.database().await, _cluster: cluster }
     }
 
     /// Another store over the same database, as another process would have it.
@@ -118,7 +118,7 @@ impl Bench {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("trail.db").display()),
             #[cfg(feature = "postgres")]
-            Self::Postgres { url, cluster: _ } => url.clone(),
+            Self::Postgres { url, _cluster: _ } => url.clone(),
         }
     }
 
