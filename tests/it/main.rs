@@ -2,9 +2,13 @@
 
 #[cfg(feature = "gateway")]
 mod cli;
+#[cfg(feature = "postgres")]
+mod cluster;
 #[cfg(feature = "gateway")]
 mod config;
 #[cfg(feature = "sqlite")]
 mod guard;
 #[cfg(feature = "sqlite")]
 mod rig;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod store;
