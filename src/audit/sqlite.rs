@@ -69,7 +69,9 @@ impl SqliteStore {
         let path = parse(config)?;
         if !path.is_file() {
             let path = path.display();
-            return Err(OpenError::url(format!("there is no file {path}: no trail was kept there")));
+            return Err(OpenError::url(format!(
+                "there is no file {path}: no trail was kept there"
+            )));
         }
         let options =
             SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(BUSY);

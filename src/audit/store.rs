@@ -115,7 +115,10 @@ pub(super) const MIGRATION_TABLE: &str = "audit_migration";
 /// [`Error::Outdated`] or [`Error::Newer`] unless the schema's version `found` is the newest that
 /// `migrator` knows.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) fn compare_versions(found: i64, migrator: &sqlx::migrate::Migrator) -> Result<(), Error> {
+pub(super) fn compare_versions(
+    found: i64,
+    migrator: &sqlx::migrate::Migrator,
+) -> Result<(), Error> {
     let expected = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
     match found.cmp(&expected) {
         std::cmp::Ordering::Less => Err(Error::Outdated { found, expected }),

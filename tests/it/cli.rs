@@ -8,7 +8,6 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 const DONE: i32 = 0;
-const FAILED: i32 = 1;
 const USAGE: i32 = 64;
 const CONFIG: i32 = 78;
 

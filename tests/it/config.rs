@@ -170,7 +170,7 @@ fn a_wrong_variable_is_told_what_its_key_takes() {
     let said = said_of("KEY_BACKUP_GATEWAY__DATABASE__MAX_CONNECTIONS", "many");
     assert!(said.contains("database.max_connections: invalid type"), "{said}");
     let said = said_of("KEY_BACKUP_GATEWAY__SERVER__TRUSTED_PROXIES", "10.0.0.0/8,nowhere");
-    assert!(said.contains("server.trusted_proxies: not a network"), "{said}");
+    assert!(said.contains("server.trusted_proxies: \"nowhere\" is not a network"), "{said}");
     let said = said_of("KEY_BACKUP_GATEWAY__AUDIT__DEADLINE", "2");
     assert!(said.contains("audit.deadline: ") && said.contains("\"30s\""), "{said}");
 }

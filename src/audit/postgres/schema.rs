@@ -83,10 +83,8 @@ pub(super) async fn check(store: &PgStore) -> Result<(), Error> {
 pub(super) async fn maintain(store: &PgStore) -> Result<Vec<String>, Error> {
     let mut held = store.hold().await?;
     let mut transaction = held.begin_with(BEGIN_BRIEF).await?;
-    let sentences = sqlx::query_scalar(MAKE_PARTITIONS)
-        .persistent(false)
-        .fetch_all(&mut *transaction)
-        .await?;
+    let sentences =
+        sqlx::query_scalar(MAKE_PARTITIONS).persistent(false).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     held.release();
     Ok(sentences)

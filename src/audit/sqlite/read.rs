@@ -68,10 +68,7 @@ pub(super) async fn page(store: &SqliteStore, query: &Query) -> Result<Vec<Store
 }
 
 /// See [`Store::exchange`](crate::audit::store::Store::exchange).
-pub(super) async fn exchange(
-    store: &SqliteStore,
-    exchange_id: Uuid,
-) -> Result<Vec<Stored>, Error> {
+pub(super) async fn exchange(store: &SqliteStore, exchange_id: Uuid) -> Result<Vec<Stored>, Error> {
     read(store, sqlx::query_as(EXCHANGE).bind(exchange_id)).await
 }
 

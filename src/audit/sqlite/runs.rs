@@ -12,7 +12,11 @@ const MICROS: i64 = 1_000_000;
 /// and `after`.
 macro_rules! now {
     ($before:literal, $after:literal) => {
-        concat!($before, "(CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER) * 1000)", $after)
+        concat!(
+            $before,
+            "(CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER) * 1000)",
+            $after
+        )
     };
 }
 

@@ -60,7 +60,8 @@ async fn use_wal(store: &SqliteStore) -> Result<(), Error> {
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     // SQLITE_BUSY, SQLITE_LOCKED.
-    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| [5, 6].contains(&(code & 0xff)))
+    code.and_then(|code| code.parse::<i32>().ok())
+        .is_some_and(|code| [5, 6].contains(&(code & 0xff)))
 }
 
 /// See [`Store::check_schema`](crate::audit::store::Store::check_schema).

@@ -13,7 +13,9 @@ use key_backup_gateway::matrix::{Action, EventType, Preference};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{CONFIG, DONE, Desk, FAILED};
+use super::{CONFIG, DONE, Desk};
+
+const FAILED: i32 = 1;
 
 const TRAIL: &str = "--database sqlite:trail.db";
 
