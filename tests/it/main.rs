@@ -1,6 +1,10 @@
-//! All integration tests, in one binary.
+//! The integration tests, in one binary.
 
 #[cfg(feature = "gateway")]
 mod cli;
+#[cfg(feature = "postgres")]
+mod cluster;
 #[cfg(feature = "gateway")]
 mod config;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod store;
