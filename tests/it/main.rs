@@ -6,5 +6,9 @@ mod cli;
 mod cluster;
 #[cfg(feature = "gateway")]
 mod config;
+#[cfg(feature = "gateway")]
+mod origin;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
+#[cfg(feature = "gateway")]
+mod transparency;
