@@ -1,4 +1,8 @@
-//! All integration tests, in one binary.
+//! The integration tests, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must stop, and the lint knows only those within `#[test]`"
+)]
 
 #[cfg(feature = "gateway")]
 mod cli;
