@@ -17,7 +17,7 @@ from support.process import eventually
 
 SCRIPT = REPOSITORY / "deploy" / "try"
 FOLDER = REPOSITORY / "deploy" / ".try"
-# The first build is a release build of everything; after it, the issue is a minute at most.
+# The first build is a release build of everything; after it, a minute is the most it may take.
 FIRST, LATER = 45 * 60, 60
 
 ODD = "/_matrix/client/unstable/user/%40alice%3Alocalhost/account_data/m%2Ekey%5Fbackup?x"
