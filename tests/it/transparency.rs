@@ -117,7 +117,7 @@ impl Gateway {
         let shutdown = async move {
             // A test that drops its handle does not mean to stop the gateway.
             if stopped.await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         let serving = tokio::spawn(listen::serve(listener, make, shutdown, DRAIN));
