@@ -12,7 +12,11 @@ mod cluster;
 mod config;
 #[cfg(feature = "sqlite")]
 mod guard;
+#[cfg(feature = "gateway")]
+mod origin;
 #[cfg(feature = "sqlite")]
 mod rig;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
+#[cfg(feature = "gateway")]
+mod transparency;
