@@ -249,12 +249,12 @@ async fn synchronous_commit_is_raised_and_never_lowered() {
     {
         let bench = Bench::postgres().await;
         let store = bench.migrated().await;
+        let url = bench.url();
+        let (_, database) = url.rsplit_once('/').unwrap();
         // What stands in the transaction that inserts.
         bench
             .execute(&format!(
-                "ALTER DATABASE test_0 SET synchronous_commit = '{configured}';
-                ALTER TABLE audit_record ALTER COLUMN version
-                    SET DEFAULT current_setting('synchronous_commit');
+                "ALTER DATABASE {database} SET synchronous_commit = '{configured}';
                 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
                     $$ BEGIN NEW.version := current_setting('synchronous_commit'); RETURN NEW; END $$;
                 CREATE TRIGGER note BEFORE INSERT ON audit_record
@@ -299,7 +299,7 @@ async fn nothing_is_left_in_the_session() {
         .unwrap();
     assert_eq!(prepared, "0");
     let locks: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        sqlx::query_scalar("SELECT count(*) FROM pg_locks JOIN pg_database ON database = pg_database.oid WHERE locktype = 'advisory' AND datname = current_database()")
             .fetch_one(&pool)
             .await
             .unwrap();
