@@ -202,18 +202,61 @@ async fn a_silent_server_is_unavailable_in_time_and_found_again() {
 }
 
 #[tokio::test]
-async fn a_caller_that_gives_up_leaves_no_connection_behind() {
-    let cluster = Cluster::start().await;
-    let store = PgStore::open(&config(&cluster.database().await)).unwrap();
-    store.migrate().await.unwrap();
+async fn callers_that_give_up_hold_no_connections() {
+    let bench = Bench::postgres().await;
+    let store = bench.migrated().await;
     let record = Gateway::new().record(full());
-    for _ in 0..10 {
-        let append = store.append(std::slice::from_ref(&record));
-        let _ = tokio::time::timeout(Duration::from_micros(500), append).await;
+    let pool = PgPool::connect(&bench.url()).await.unwrap();
+    let mut other = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE audit_record").execute(&mut *other).await.unwrap();
+    let brief = Duration::from_millis(300);
+    let appends = (0..10).map(|_| {
+        let (store, record) = (std::sync::Arc::clone(&store), record.clone());
+        tokio::spawn(async move { tokio::time::timeout(brief, store.append(&[record])).await })
+    });
+    for append in appends.collect::<Vec<_>>() {
+        assert!(append.await.unwrap().is_err(), "the table is locked");
     }
 
+    // The server still waits for the lock on behalf of those who left.
+    let begun = Instant::now();
+    store.renew(uuid::Uuid::max(), "gateway-1").await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    other.rollback().await.unwrap();
     store.append(std::slice::from_ref(&record)).await.unwrap();
-    assert_eq!(all(&store).await, [record]);
+    assert_eq!(all(&*store).await, [record]);
+}
+
+#[tokio::test]
+async fn a_table_that_is_locked_is_unavailable_in_time() {
+    let bench = Bench::postgres().await;
+    let store = bench.migrated().await;
+    let pool = PgPool::connect(&bench.url()).await.unwrap();
+    let mut other = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE audit_record").execute(&mut *other).await.unwrap();
+    let begun = Instant::now();
+    let result = store.append(&[Gateway::new().record(full())]).await;
+
+    assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_database_that_is_read_only_is_unavailable() {
+    let bench = Bench::postgres().await;
+    bench.migrated().await.close().await;
+    let url = bench.url();
+    let (_, database) = url.rsplit_once('/').unwrap();
+    bench
+        .execute(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on"))
+        .await;
+    let store = bench.store();
+    let append = store.append(&[Gateway::new().record(full())]).await;
+    let migrate = store.migrate().await;
+
+    assert!(matches!(append, Err(Error::Unavailable(_))), "{append:?}");
+    assert!(matches!(migrate, Err(Error::Unavailable(_))), "{migrate:?}");
+    assert!(store.page(&Query::default()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -236,7 +279,6 @@ async fn a_commit_that_the_standby_does_not_confirm_is_no_receipt() {
     {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Longer than `statement_timeout`, which would make a success of it.
     let result = store.append(&[Gateway::new().record(full())]).await;
 
     assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
