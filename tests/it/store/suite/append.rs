@@ -159,7 +159,7 @@ pub(crate) async fn a_nul_is_refused(bench: &Bench) {
         |record| record.facts.detail = Some(json!({ "\0": 1 })),
         |record| record.facts.claimed_user = Some("a\0b".to_owned()),
         |record| record.facts.client_chain = vec!["a\0b".to_owned()],
-        |record| "\0".clone_into(&mut record.instance),
+        |record| record.version.push('\0'),
     ];
     for spoil in spoilt {
         let mut record = gateway.record(full());
