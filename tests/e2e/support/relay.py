@@ -145,7 +145,7 @@ class Origin(Listener):
     """Stands before Synapse, keeps what it sees, and answers in its place when the script says."""
 
     def __init__(self, to_port: int, script: Script | None = None) -> None:
-        self._to_port = to_port
+        self.to_port = to_port
         self.script: Script = script or (lambda _: None)
         self.seen: list[Seen] = []
         super().__init__()
@@ -195,7 +195,8 @@ class Origin(Listener):
         if seen.body or seen.method in ("PUT", "POST"):
             lines.append(f"Content-Length: {len(seen.body)}")
         head = f"{seen.method} {seen.target} HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n"
-        said = exchange(self._to_port, head.encode("latin-1") + seen.body)
+        # Longer than any long poll of the tests.
+        said = exchange(self.to_port, head.encode("latin-1") + seen.body, timeout=90)
         kept = "".join(
             f"{name}: {value}\r\n"
             for name, value in said.fields
