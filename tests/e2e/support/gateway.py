@@ -85,24 +85,11 @@ class Gateway:
 
     def _addresses(self) -> tuple[int, int] | None:
         """The public and the admin port, as the log names them."""
-        ports = []
-        for line in self.log.splitlines():
-            if "listening" in line.lower():
-                ports += [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", line)]
-        ports = list(dict.fromkeys(ports))
-        if len(ports) < 2:
+        clients = re.search(r"listening for clients on 127\.0\.0\.1:(\d+)", self.log)
+        administrators = re.search(r"listening for administrators on 127\.0\.0\.1:(\d+)", self.log)
+        if clients is None or administrators is None:
             return None
-        admin = next((port for port in ports if self._is_admin(port)), None)
-        public = next((port for port in ports if port != admin), None)
-        return None if admin is None or public is None else (public, admin)
-
-    @staticmethod
-    def _is_admin(port: int) -> bool:
-        try:
-            answer = request(port, "GET", "/health/live", timeout=5)
-            return answer.status == 200 and answer.json().get("status") == "ok"
-        except (OSError, ValueError, AttributeError):
-            return False
+        return int(clients[1]), int(administrators[1])
 
     @property
     def log(self) -> str:
