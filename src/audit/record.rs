@@ -8,7 +8,7 @@
 //! those can be erased one day and every proof still holds.
 
 mod commitment;
-mod text;
+pub(in crate::audit) mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,5 +1,7 @@
 //! What a store promises. No implementation lives here.
 
+mod error;
+
 use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
@@ -7,6 +9,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use uuid::Uuid;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) use self::error::blames_the_schema;
+pub use self::error::{Error, OpenError};
 use super::record::{Judged, Outcome, Record, Stored};
 use crate::matrix::Action;
 
@@ -33,7 +38,7 @@ pub trait Store: Send + Sync + 'static {
     /// Brings the schema up to date. Safe when several do it at once.
     fn migrate(&self) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// [`Error::Outdated`] unless the schema is what this build expects.
+    /// [`Error::Outdated`], or [`Error::Newer`], unless the schema is what this build expects.
     fn check_schema(&self) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Says that the run lives, by the database's clock, and registers it the first time. A run
@@ -85,41 +90,8 @@ pub struct Query {
     pub outcome: Option<Outcome>,
     /// Only ids below this one: where the last page ended.
     pub before: Option<Uuid>,
-    /// How many at most.
+    /// How many at most; 0 is all.
     pub limit: u32,
-}
-
-/// What can go wrong with a store.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Try again later.
-    #[error("the audit store did not answer")]
-    Unavailable(#[source] sqlx::Error),
-    /// Trying again with the same records will not help.
-    #[error("the audit store refused the records")]
-    Refused(#[source] sqlx::Error),
-    /// The schema is not what this build expects: `found` and `expected` are migration versions.
-    #[error(
-        "the audit store's schema is at version {found}, this build expects {expected}: run \
-         `key-backup-gateway migrate`"
-    )]
-    Outdated {
-        /// The newest migration that was applied; 0 if none.
-        found: i64,
-        /// The newest migration of this build.
-        expected: i64,
-    },
-    /// A migration could not be applied.
-    #[error("the audit store could not be migrated")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
-    /// A row holds what no version of this program has written.
-    #[error("the record {id} holds an unknown {column}")]
-    Unreadable {
-        /// The record.
-        id: Uuid,
-        /// The column.
-        column: &'static str,
-    },
 }
 
 /// `[database]`: where the trail is kept.
@@ -134,6 +106,25 @@ pub struct Config {
     pub migrate: bool,
     /// The most connections to Postgres that one gateway holds.
     pub max_connections: u32,
+}
+
+/// Where the stores note which migrations were applied.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) const MIGRATION_TABLE: &str = "audit_migration";
+
+/// [`Error::Outdated`] or [`Error::Newer`] unless the schema's version `found` is the newest that
+/// `migrator` knows.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn compare_versions(
+    found: i64,
+    migrator: &sqlx::migrate::Migrator,
+) -> Result<(), Error> {
+    let expected = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+    match found.cmp(&expected) {
+        std::cmp::Ordering::Less => Err(Error::Outdated { found, expected }),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(Error::Newer { found, expected }),
+    }
 }
 
 // === impl Config ===

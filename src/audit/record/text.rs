@@ -13,11 +13,11 @@ const MARK: &str = "…";
 /// `text` with control characters escaped as `\u{…}`, at most `limit` bytes, cut with a mark.
 ///
 /// Postgres takes no NUL, a terminal no escape sequences.
-pub(super) fn made_safe(text: &str, limit: usize) -> String {
+pub(in crate::audit) fn made_safe(text: &str, limit: usize) -> String {
     let mut safe = String::with_capacity(text.len().min(limit));
     for char in text.chars() {
         let before = safe.len();
-        if char.is_control() || is_bidi_control(char) {
+        if acts_on_terminals(char) {
             safe.extend(char.escape_unicode());
         } else {
             safe.push(char);
@@ -32,6 +32,11 @@ pub(super) fn made_safe(text: &str, limit: usize) -> String {
         }
     }
     safe
+}
+
+/// Whether `char` does something to a terminal other than to stand there.
+pub(in crate::audit) fn acts_on_terminals(char: char) -> bool {
+    char.is_control() || is_bidi_control(char)
 }
 
 /// Characters that reorder the text around them: they could make a line of the trail read as

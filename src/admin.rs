@@ -1,0 +1,101 @@
+//! The second listener: health and metrics, for operators and their machines only.
+//!
+//! `/health/live` says that the process answers, `/health/ready` that it can forward, and
+//! `/health/audit` that it can record. They are apart because a broken trail must not take `/sync`
+//! out of a load balancer. Each is 200 or 503, with its reasons.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::audit::Health;
+
+/// Why something is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// A stable code for alerts.
+    pub code: &'static str,
+    /// The same for people.
+    pub message: String,
+}
+
+/// Finds out whether the gateway can forward, each time it is asked.
+pub type Probe =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Reason>> + Send>> + Send + Sync>;
+
+/// What the admin listener shows.
+#[derive(Clone)]
+pub struct Admin {
+    /// What `/metrics` shows.
+    pub registry: Arc<Registry>,
+    /// What `/health/audit` shows.
+    pub audit: watch::Receiver<Health>,
+    /// What `/health/ready` asks.
+    pub ready: Probe,
+}
+
+/// The answer of the health routes.
+#[derive(Debug, Serialize)]
+struct Report {
+    status: &'static str,
+    reasons: Vec<Reason>,
+}
+
+/// [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/), which Prometheus reads.
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The routes of the admin listener.
+#[must_use]
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/health/live", get(async || report(Ok(()))))
+        .route("/health/ready", get(ready))
+        .route("/health/audit", get(audit))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+async fn ready(State(admin): State<Admin>) -> Response {
+    report((admin.ready)().await)
+}
+
+async fn audit(State(admin): State<Admin>) -> Response {
+    let health = admin.audit.borrow().clone();
+    report(match health {
+        Health::Recording => Ok(()),
+        Health::Starting => Err(Reason {
+            code: "starting",
+            message: "the audit store has not answered yet".to_owned(),
+        }),
+        Health::Failing { code, message } => Err(Reason { code, message }),
+    })
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &admin.registry) {
+        Ok(()) => ([(CONTENT_TYPE, METRICS)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+fn report(found: Result<(), Reason>) -> Response {
+    let (code, status, reasons) = match found {
+        Ok(()) => (StatusCode::OK, "ok", vec![]),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, "failing", vec![reason]),
+    };
+    (code, Json(Report { status, reasons })).into_response()
+}

@@ -1,0 +1,231 @@
+//! Where requests hand in what they have to say, and get their receipts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use super::Config;
+use super::metrics::Metrics;
+use super::record::{Facts, Kind, Stamp};
+use super::store::{self, Store};
+use super::writer::{Job, Waiter, Writer};
+use crate::clock::Clock;
+
+/// What a request does when its receipt does not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Gives up, and takes the record back: what it announces does not happen. If it was stored all
+    /// the same, and is an intent, it is closed as certainly never sent.
+    Withdraw,
+    /// Goes on, and leaves the record to the writer, which goes on trying: what it says is true.
+    Leave,
+}
+
+/// Proof that a record is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Receipt(());
+
+/// Why there is no receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The store has not taken it within [`Config::deadline`].
+    #[error("the record was not durable in time")]
+    Deadline,
+    /// The store will never take this record.
+    #[error("the store refused the record")]
+    Refused,
+    /// The writer has stopped.
+    #[error("the writer has stopped")]
+    Stopped,
+}
+
+/// Whether the trail can be written to, as the writer last saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Not tried yet.
+    Starting,
+    /// The last attempt succeeded.
+    Recording,
+    /// It did not.
+    Failing {
+        /// A stable code for alerts.
+        code: &'static str,
+        /// What is wrong, for people.
+        message: String,
+    },
+}
+
+/// Where the gateway appends to its trail. Cheap to clone.
+#[derive(Clone)]
+pub struct AuditLog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    stamp: Arc<Stamp>,
+    jobs: mpsc::Sender<Job>,
+    deadline: Duration,
+    metrics: Metrics,
+    health: watch::Receiver<Health>,
+    stop: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
+}
+
+/// How many records may wait for the writer. What one takes is some 2 KiB.
+const QUEUE: usize = 4096;
+/// How many places reads leave to what is waited for.
+const RESERVED: usize = 1024;
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+// === impl Health ===
+
+impl Health {
+    /// The code of a schema that this build could bring up to date.
+    pub const OUTDATED: &str = "schema_outdated";
+    /// The code of a schema that a newer build has made.
+    pub const NEWER: &str = "schema_newer";
+
+    pub(super) fn of(error: &store::Error) -> Self {
+        let code = match error {
+            store::Error::Unavailable(_) => "store_unavailable",
+            store::Error::Refused(_) => "store_refused",
+            store::Error::Outdated { .. } => Self::OUTDATED,
+            store::Error::Newer { .. } => Self::NEWER,
+            store::Error::Migrate(_) => "migration_failed",
+            store::Error::Unreadable { .. } => "store_unreadable",
+        };
+        Self::Failing { code, message: chain(error) }
+    }
+}
+
+// === impl AuditLog ===
+
+impl AuditLog {
+    /// Starts the writer and the lease on a thread of their own.
+    ///
+    /// `open` is called on it, and must not wait: a store that is out of reach shows in
+    /// [`health`](Self::health), and is tried again. With `migrate`, the schema is brought up to
+    /// date first; without, an outdated one is a failure.
+    ///
+    /// # Errors
+    ///
+    /// What `open` says, or the operating system, if there can be no thread.
+    pub fn start<E: From<std::io::Error>>(
+        open: impl FnOnce() -> Result<Arc<dyn Store>, E>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        instance: &str,
+        migrate: bool,
+        metrics: Metrics,
+    ) -> Result<Self, E> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let store = {
+            let _context = runtime.enter();
+            open()?
+        };
+        let stamp = Arc::new(Stamp::new(clock, instance));
+        let (jobs, inbox) = mpsc::channel(QUEUE);
+        let (health, seen) = watch::channel(Health::Starting);
+        let (stop, stopping) = watch::channel(false);
+        let (done, stopped) = watch::channel(false);
+        let writer = Writer {
+            store,
+            stamp: Arc::clone(&stamp),
+            inbox,
+            health,
+            stopping,
+            metrics: metrics.clone(),
+            attempt: config.deadline,
+            migrate,
+        };
+        let lease = jobs.downgrade();
+        std::thread::Builder::new().name("audit-writer".to_owned()).spawn(move || {
+            runtime.block_on(writer.run(lease));
+            let _ = done.send(true);
+        })?;
+        let shared =
+            Shared { stamp, jobs, deadline: config.deadline, metrics, health: seen, stop, stopped };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// A new id for an exchange.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        self.shared.stamp.new_id()
+    }
+
+    /// Which run of the gateway writes.
+    #[must_use]
+    pub fn run_id(&self) -> Uuid {
+        self.shared.stamp.run_id()
+    }
+
+    /// Whether the trail can be written to.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.clone()
+    }
+
+    /// Appends a record of an exchange, and waits until it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`], at the latest when [`Config::deadline`] is past.
+    pub async fn append(&self, facts: Facts, patience: Patience) -> Result<Receipt, Lost> {
+        let record = self.shared.stamp.record(Kind::Exchange, facts);
+        let (waiter, mut receipt) = oneshot::channel();
+        let job = Job { record, waiter: Some(Waiter { patience, receipt: waiter }) };
+        let wait = async {
+            self.shared.jobs.send(job).await.map_err(|_| Lost::Stopped)?;
+            (&mut receipt).await.unwrap_or(Err(Lost::Stopped))
+        };
+        let result = match tokio::time::timeout(self.shared.deadline, wait).await {
+            Ok(result) => result,
+            Err(_) => {
+                // The writer may have sent it just now; after this it cannot.
+                receipt.close();
+                receipt.try_recv().unwrap_or(Err(Lost::Deadline))
+            }
+        };
+        result.map(|()| Receipt(())).inspect_err(|lost| self.shared.metrics.lost(*lost))
+    }
+
+    /// Appends a record of an exchange some time soon, and waits for nothing. If too much is
+    /// waiting already, the record is dropped, and counted.
+    pub fn queue(&self, facts: Facts) {
+        let Shared { jobs, stamp, metrics, .. } = &*self.shared;
+        if jobs.capacity() < RESERVED {
+            metrics.dropped();
+            return;
+        }
+        let record = stamp.record(Kind::Exchange, facts);
+        if jobs.try_send(Job { record, waiter: None }).is_err() {
+            metrics.dropped();
+        }
+    }
+
+    /// Writes what is waiting, ends the lease and closes the store; nothing can be appended after.
+    /// What is not written within `limit` is given up.
+    pub async fn stop(&self, limit: Duration) {
+        let _ = self.shared.stop.send(true);
+        let mut stopped = self.shared.stopped.clone();
+        let done = async { stopped.wait_for(|done| *done).await.is_ok() };
+        if tokio::time::timeout(limit, done).await.is_err() {
+            tracing::error!("the trail was not written to the end before the limit");
+        }
+    }
+}

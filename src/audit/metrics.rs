@@ -1,0 +1,142 @@
+//! What the trail counts.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Lost;
+
+/// The trail's metrics. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    appended: Counter,
+    lost: Family<Reason, Counter>,
+    closed: Counter,
+    queue: Gauge,
+    recording: Gauge,
+    connections: Family<State, Gauge>,
+    append: Histogram,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+/// Why a record is not in the trail, or not in time. All are there from the start, at zero.
+const REASONS: [&str; 5] = ["deadline", "refused", "stopped", "queue_full", "end"];
+const STATES: [&str; 2] = ["open", "idle"];
+
+impl Metrics {
+    /// Registers the metrics.
+    #[must_use]
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            appended: Counter::default(),
+            lost: Family::default(),
+            closed: Counter::default(),
+            queue: Gauge::default(),
+            recording: Gauge::default(),
+            connections: Family::default(),
+            append: Histogram::new([
+                0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0,
+            ]),
+        };
+        for reason in REASONS {
+            drop(metrics.lost.get_or_create(&Reason { reason }));
+        }
+        for state in STATES {
+            drop(metrics.connections.get_or_create(&State { state }));
+        }
+        registry.register(
+            "records_appended",
+            "Records that the store has taken",
+            metrics.appended.clone(),
+        );
+        registry.register(
+            "records_lost",
+            "Records that are not in the trail, or were not in time, by reason",
+            metrics.lost.clone(),
+        );
+        registry.register(
+            "intents_closed",
+            "Open intents of dead runs that this run has closed",
+            metrics.closed.clone(),
+        );
+        registry.register(
+            "writer_queue",
+            "Records that wait for the writer",
+            metrics.queue.clone(),
+        );
+        registry.register(
+            "audit_recording",
+            "Whether the last attempt to append succeeded",
+            metrics.recording.clone(),
+        );
+        registry.register(
+            "store_connections",
+            "Connections to the store, by state",
+            metrics.connections.clone(),
+        );
+        registry.register_with_unit(
+            "append_duration",
+            "One attempt to append a batch",
+            Unit::Seconds,
+            metrics.append.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn appended(&self, records: usize) {
+        self.appended.inc_by(count(records));
+    }
+
+    pub(super) fn lost(&self, lost: Lost) {
+        let reason = match lost {
+            Lost::Deadline => "deadline",
+            Lost::Refused => "refused",
+            Lost::Stopped => "stopped",
+        };
+        self.lost.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(super) fn dropped(&self) {
+        self.lost.get_or_create(&Reason { reason: "queue_full" }).inc();
+    }
+
+    pub(super) fn lost_at_end(&self, records: usize) {
+        self.lost.get_or_create(&Reason { reason: "end" }).inc_by(count(records));
+    }
+
+    pub(super) fn closed(&self, intents: usize) {
+        self.closed.inc_by(count(intents));
+    }
+
+    pub(super) fn queue(&self, records: usize) {
+        self.queue.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn recording(&self, recording: bool) {
+        self.recording.set(recording.into());
+    }
+
+    pub(super) fn attempt(&self, took: Duration, (open, idle): (u32, u32)) {
+        self.append.observe(took.as_secs_f64());
+        self.connections.get_or_create(&State { state: "open" }).set(open.into());
+        self.connections.get_or_create(&State { state: "idle" }).set(idle.into());
+    }
+}
+
+fn count(records: usize) -> u64 {
+    records.try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,175 @@
+//! The trail in Postgres.
+//!
+//! Every statement runs in a transaction of its own, holds nothing in the session and leaves no
+//! prepared statement behind, so that `PgBouncer` in transaction mode will do. Every wait has an
+//! end: the server's, for what it can see, and ours, for a server that is silent. A connection on
+//! which something went wrong, or was left half-way, is closed and never used again.
+
+mod append;
+mod options;
+mod read;
+mod runs;
+mod schema;
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgPoolOptions};
+use sqlx::{PgPool, Postgres};
+use uuid::Uuid;
+
+use super::record::{Record, Stored};
+use super::store::{self, BoxFuture, Error, OpenError, Query, Store};
+
+/// For a connection from the pool, and for making it. A write waits for it, so it is short.
+const ACQUIRE: Duration = Duration::from_secs(3);
+/// For whatever a gateway does all the time. Longer than the server's own limits in [`BEGIN`], so
+/// that it is the server that gives up first, if it lives.
+const ROUTINE: Duration = Duration::from_secs(8);
+/// For what people wait for: pages of a long trail.
+const READING: Duration = Duration::from_secs(60);
+/// For migrations, and for waiting for others that migrate.
+const MIGRATING: Duration = Duration::from_secs(600);
+
+/// [`Store`] over Postgres.
+#[derive(Debug)]
+pub struct PgStore {
+    pool: PgPool,
+}
+
+/// A connection that goes back to the pool only if nothing went wrong with it.
+struct Held(Option<PoolConnection<Postgres>>);
+
+// === impl PgStore ===
+
+impl PgStore {
+    /// The store in the database that `config.url` names. Connects when it is first used.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is malformed or the password file cannot be read.
+    pub fn open(config: &store::Config) -> Result<Self, OpenError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(config.max_connections.max(1))
+            .acquire_timeout(ACQUIRE)
+            .connect_lazy_with(options::parse(config)?);
+        Ok(Self { pool })
+    }
+
+    async fn hold(&self) -> Result<Held, sqlx::Error> {
+        Ok(Held(Some(self.pool.acquire().await?)))
+    }
+
+    /// `work`, for at most `limit`. If a table is missing, the error says which schema is there.
+    fn bounded<'a, T: Send + 'a>(
+        &'a self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Error>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Error>> {
+        Box::pin(async move {
+            let result = within(limit, work).await;
+            match result {
+                Err(error) if store::blames_the_schema(&error) => {
+                    within(ROUTINE, schema::check(self)).await?;
+                    Err(error)
+                }
+                result => result,
+            }
+        })
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::too_slow()))
+}
+
+impl Store for PgStore {
+    fn append<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, Result<(), Error>> {
+        self.bounded(ROUTINE, append::append(self, batch))
+    }
+
+    fn page<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Vec<Stored>, Error>> {
+        self.bounded(READING, read::page(self, query))
+    }
+
+    fn exchange(&self, exchange_id: Uuid) -> BoxFuture<'_, Result<Vec<Stored>, Error>> {
+        self.bounded(READING, read::exchange(self, exchange_id))
+    }
+
+    fn migrate(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.bounded(MIGRATING, schema::migrate(self))
+    }
+
+    fn check_schema(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.bounded(ROUTINE, schema::check(self))
+    }
+
+    fn renew<'a>(&'a self, run_id: Uuid, instance: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        self.bounded(ROUTINE, runs::renew(self, run_id, instance))
+    }
+
+    fn end(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
+        self.bounded(ROUTINE, runs::end(self, run_id))
+    }
+
+    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<Uuid>, Error>> {
+        self.bounded(ROUTINE, runs::dead(self))
+    }
+
+    fn open_intents(&self, run_id: Uuid, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, Error>> {
+        self.bounded(ROUTINE, read::open_intents(self, run_id, limit))
+    }
+
+    fn bury(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
+        self.bounded(ROUTINE, runs::bury(self, run_id))
+    }
+
+    fn maintain(&self) -> BoxFuture<'_, Result<Vec<String>, Error>> {
+        self.bounded(ROUTINE, schema::maintain(self))
+    }
+
+    fn connections(&self) -> (u32, u32) {
+        (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            // A connection that hangs must not keep the process.
+            let _ = tokio::time::timeout(ACQUIRE, self.pool.close()).await;
+        })
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// Back to the pool.
+    fn release(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Deref for Held {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_ref().expect("a connection is held until it is released")
+    }
+}
+
+impl DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("a connection is held until it is released")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The pool would first wait for the server to answer what was left half-way.
+        drop(self.0.take().map(PoolConnection::detach));
+    }
+}

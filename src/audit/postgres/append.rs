@@ -1,0 +1,115 @@
+//! The only write to the trail.
+
+use sqlx::types::Json;
+use sqlx::{Connection, Executor};
+
+use super::PgStore;
+use crate::audit::record::{Commitment, Record};
+use crate::audit::store::Error;
+use crate::matrix::{Action, EventType, Preference};
+
+/// A commit that does not wait for the disk would be a promise that a crash breaks: what is lower
+/// than `on` is raised. `remote_apply`, which is higher, stays. The read committed isolation is what
+/// the statement was thought through for.
+const BEGIN: &str = "
+    BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL statement_timeout = '5s';
+    SET LOCAL lock_timeout = '2s';
+    SELECT set_config('synchronous_commit', 'on', true)
+    WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write');
+";
+
+/// One statement for the whole batch. Appending again after a lost answer is harmless: the id
+/// decides.
+const APPEND: &str = "
+    INSERT INTO audit_record (
+        id, kind, exchange_id, phase, recorded_at, instance, run_id, version, action, event_type,
+        claimed_user, authenticated_user, device_id, is_guest, client_address, client_chain,
+        user_agent, claimed_salt, authenticated_salt, client_salt, claimed_commitment,
+        authenticated_commitment, client_commitment, preference, verdict, violations, outcome,
+        origin_status, errcode, request_id, traceparent, body_sha256, duration_us, detail
+    )
+    SELECT * FROM unnest(
+        $1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::uuid[],
+        $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::boolean[],
+        $15::text[], $16::jsonb[], $17::text[], $18::bytea[], $19::bytea[], $20::bytea[],
+        $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::text[], $26::jsonb[],
+        $27::text[], $28::integer[], $29::text[], $30::text[], $31::text[], $32::bytea[],
+        $33::bigint[], $34::jsonb[]
+    )
+    ON CONFLICT (id) DO NOTHING
+";
+
+/// A commit that waits for a synchronous standby and is cancelled by `statement_timeout` ends in
+/// success with a warning, although the standby has nothing. So it may wait, and we give up on it.
+///
+/// <https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT>
+const LET_COMMIT_WAIT: &str = "SET LOCAL statement_timeout = 0";
+
+/// See [`Store::append`](crate::audit::store::Store::append).
+pub(super) async fn append(store: &PgStore, batch: &[Record]) -> Result<(), Error> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let mut held = store.hold().await?;
+    let mut transaction = held.begin_with(BEGIN).await?;
+    bound(batch).execute(&mut *transaction).await?;
+    transaction.execute(LET_COMMIT_WAIT).await?;
+    transaction.commit().await?;
+    held.release();
+    Ok(())
+}
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// [`APPEND`] with an array for each column.
+fn bound(batch: &[Record]) -> Statement<'_> {
+    sqlx::query(APPEND)
+        .persistent(false)
+        .bind(column(batch, |record| record.id))
+        .bind(column(batch, |record| record.kind.as_str()))
+        .bind(column(batch, |record| record.facts.exchange_id))
+        .bind(column(batch, |record| record.facts.phase.map(|phase| phase.as_str())))
+        .bind(column(batch, |record| record.recorded_at))
+        .bind(column(batch, |record| record.instance.as_str()))
+        .bind(column(batch, |record| record.run_id))
+        .bind(column(batch, |record| record.version.as_str()))
+        .bind(column(batch, |record| record.facts.action.map(Action::as_str)))
+        .bind(column(batch, |record| record.facts.event_type.map(EventType::as_str)))
+        .bind(column(batch, |record| record.facts.claimed_user.as_deref()))
+        .bind(column(batch, |record| record.facts.authenticated_user.as_deref()))
+        .bind(column(batch, |record| record.facts.device_id.as_deref()))
+        .bind(column(batch, |record| record.facts.is_guest))
+        .bind(column(batch, |record| record.facts.client_address.as_deref()))
+        .bind(column(batch, |record| Json(&record.facts.client_chain)))
+        .bind(column(batch, |record| record.facts.user_agent.as_deref()))
+        .bind(column(batch, |record| salt(&record.claimed)))
+        .bind(column(batch, |record| salt(&record.authenticated)))
+        .bind(column(batch, |record| salt(&record.client)))
+        .bind(column(batch, |record| hash(&record.claimed)))
+        .bind(column(batch, |record| hash(&record.authenticated)))
+        .bind(column(batch, |record| hash(&record.client)))
+        .bind(column(batch, |record| record.facts.preference.map(Preference::as_str)))
+        .bind(column(batch, |record| record.facts.verdict.map(|verdict| verdict.as_str())))
+        .bind(column(batch, |record| Json(&record.facts.violations)))
+        .bind(column(batch, |record| record.facts.outcome.map(|outcome| outcome.as_str())))
+        .bind(column(batch, |record| record.facts.origin_status.map(i32::from)))
+        .bind(column(batch, |record| record.facts.errcode.as_deref()))
+        .bind(column(batch, |record| record.facts.request_id.as_deref()))
+        .bind(column(batch, |record| record.facts.traceparent.as_deref()))
+        .bind(column(batch, |record| record.facts.body_sha256.as_ref().map(<[u8; 32]>::as_slice)))
+        .bind(column(batch, |record| record.facts.duration_us))
+        .bind(column(batch, |record| record.facts.detail.as_ref().map(Json)))
+}
+
+fn column<'a, T>(batch: &'a [Record], field: impl Fn(&'a Record) -> T) -> Vec<T> {
+    batch.iter().map(field).collect()
+}
+
+fn salt(commitment: &Commitment) -> Option<&[u8]> {
+    commitment.salt.as_ref().map(<[u8; 16]>::as_slice)
+}
+
+fn hash(commitment: &Commitment) -> Option<&[u8]> {
+    commitment.hash.as_ref().map(<[u8; 32]>::as_slice)
+}

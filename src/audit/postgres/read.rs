@@ -1,0 +1,104 @@
+//! Questions to the trail.
+
+use sqlx::Connection;
+use uuid::Uuid;
+
+use super::PgStore;
+use crate::audit::record::{Outcome, Stored};
+use crate::audit::row::{self, Row};
+use crate::audit::store::{Error, Query};
+
+/// Of one snapshot, and a promise not to change anything.
+const BEGIN: &str = "
+    BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
+    SET LOCAL statement_timeout = '55s';
+    SET LOCAL lock_timeout = '5s';
+";
+
+/// The columns of [`Row`], then `rest`.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "
+    SELECT id, kind, exchange_id, phase,
+        (extract(epoch FROM recorded_at) * 1000000)::bigint AS recorded_at,
+        (extract(epoch FROM stored_at) * 1000000)::bigint AS stored_at,
+        instance, run_id, version, action, event_type, claimed_user, authenticated_user, device_id,
+        is_guest, client_address, client_chain::text AS client_chain, user_agent, claimed_salt,
+        authenticated_salt, client_salt, claimed_commitment, authenticated_commitment,
+        client_commitment, preference, verdict, violations::text AS violations, outcome,
+        origin_status, errcode, request_id, traceparent, body_sha256, duration_us,
+        detail::text AS detail
+    FROM audit_record AS record
+    ",
+            $rest
+        )
+    };
+}
+
+/// An unnamed statement is planned with its values at hand, so a filter that is null costs nothing.
+const PAGE: &str = select!(
+    "WHERE ($1::text IS NULL OR claimed_user = $1 OR authenticated_user = $1)
+        AND ($2::timestamptz IS NULL OR record.recorded_at >= $2)
+        AND ($3::timestamptz IS NULL OR record.recorded_at < $3)
+        AND ($4::text IS NULL OR action = $4)
+        AND ($5::text IS NULL OR verdict = $5)
+        AND ($6::text IS NULL OR outcome = $6 OR ($7 AND phase = 'intent' AND NOT EXISTS (
+            SELECT FROM audit_record AS other
+            WHERE other.exchange_id = record.exchange_id AND other.phase = 'outcome'
+        )))
+        AND ($8::uuid IS NULL OR id < $8)
+    ORDER BY id DESC
+    LIMIT $9"
+);
+
+const EXCHANGE: &str = select!("WHERE exchange_id = $1 ORDER BY id");
+
+const OPEN_INTENTS: &str = select!(
+    "WHERE run_id = $1 AND phase = 'intent' AND NOT EXISTS (
+        SELECT FROM audit_record AS other
+        WHERE other.exchange_id = record.exchange_id AND other.phase = 'outcome'
+    )
+    ORDER BY id
+    LIMIT $2"
+);
+
+/// See [`Store::page`](crate::audit::store::Store::page).
+pub(super) async fn page(store: &PgStore, query: &Query) -> Result<Vec<Stored>, Error> {
+    let rows = sqlx::query_as(PAGE)
+        .bind(query.user.as_deref())
+        .bind(query.since)
+        .bind(query.until)
+        .bind(query.action.map(|action| action.as_str()))
+        .bind(query.verdict.map(|verdict| verdict.as_str()))
+        .bind(query.outcome.map(|outcome| outcome.as_str()))
+        .bind(query.outcome == Some(Outcome::Unanswered))
+        .bind(query.before)
+        .bind((query.limit > 0).then_some(i64::from(query.limit)));
+    read(store, rows).await
+}
+
+/// See [`Store::exchange`](crate::audit::store::Store::exchange).
+pub(super) async fn exchange(store: &PgStore, exchange_id: Uuid) -> Result<Vec<Stored>, Error> {
+    read(store, sqlx::query_as(EXCHANGE).bind(exchange_id)).await
+}
+
+/// See [`Store::open_intents`](crate::audit::store::Store::open_intents).
+pub(super) async fn open_intents(
+    store: &PgStore,
+    run_id: Uuid,
+    limit: u32,
+) -> Result<Vec<Stored>, Error> {
+    read(store, sqlx::query_as(OPEN_INTENTS).bind(run_id).bind(i64::from(limit))).await
+}
+
+type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Postgres, Row, sqlx::postgres::PgArguments>;
+
+async fn read(store: &PgStore, rows: Rows<'_>) -> Result<Vec<Stored>, Error> {
+    let mut held = store.hold().await?;
+    let mut transaction = held.begin_with(BEGIN).await?;
+    let rows = rows.persistent(false).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    held.release();
+    row::stored(rows)
+}

@@ -1,0 +1,158 @@
+//! A row of `audit_record` as both stores give it: times in microseconds, JSON as text.
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::record::{Commitment, Facts, Judged, Kind, Outcome, Phase, Record, Stored};
+use super::store::Error;
+use crate::matrix::{Action, EventType, Preference};
+
+/// One row.
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    id: Uuid,
+    kind: String,
+    exchange_id: Option<Uuid>,
+    phase: Option<String>,
+    recorded_at: i64,
+    stored_at: i64,
+    instance: String,
+    run_id: Uuid,
+    version: String,
+    action: Option<String>,
+    event_type: Option<String>,
+    claimed_user: Option<String>,
+    authenticated_user: Option<String>,
+    device_id: Option<String>,
+    is_guest: Option<bool>,
+    client_address: Option<String>,
+    client_chain: Option<String>,
+    user_agent: Option<String>,
+    claimed_salt: Option<Vec<u8>>,
+    authenticated_salt: Option<Vec<u8>>,
+    client_salt: Option<Vec<u8>>,
+    claimed_commitment: Option<Vec<u8>>,
+    authenticated_commitment: Option<Vec<u8>>,
+    client_commitment: Option<Vec<u8>>,
+    preference: Option<String>,
+    verdict: Option<String>,
+    violations: String,
+    outcome: Option<String>,
+    origin_status: Option<i32>,
+    errcode: Option<String>,
+    request_id: Option<String>,
+    traceparent: Option<String>,
+    body_sha256: Option<Vec<u8>>,
+    duration_us: Option<i64>,
+    detail: Option<String>,
+}
+
+/// Says which column of which record cannot be read.
+#[derive(Clone, Copy)]
+struct Reader(Uuid);
+
+/// The rows as records.
+///
+/// # Errors
+///
+/// [`Error::Unreadable`] for the first that holds what no version of this program has written.
+pub(super) fn stored(rows: Vec<Row>) -> Result<Vec<Stored>, Error> {
+    rows.into_iter().map(Stored::try_from).collect()
+}
+
+// === impl Row ===
+
+impl TryFrom<Row> for Stored {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let read = Reader(row.id);
+        let facts = Facts {
+            exchange_id: row.exchange_id,
+            phase: read.word("phase", row.phase, Phase::parse)?,
+            action: read.word("action", row.action, Action::parse)?,
+            event_type: read.word("event_type", row.event_type, EventType::parse)?,
+            claimed_user: row.claimed_user,
+            authenticated_user: row.authenticated_user,
+            device_id: row.device_id,
+            is_guest: row.is_guest,
+            client_address: row.client_address,
+            client_chain: read.json("client_chain", row.client_chain)?.unwrap_or_default(),
+            user_agent: row.user_agent,
+            preference: read.word("preference", row.preference, Preference::parse)?,
+            verdict: read.word("verdict", row.verdict, Judged::parse)?,
+            violations: read.json("violations", Some(row.violations))?.unwrap_or_default(),
+            outcome: read.word("outcome", row.outcome, Outcome::parse)?,
+            origin_status: row
+                .origin_status
+                .map(|status| u16::try_from(status).map_err(|_| read.unknown("origin_status")))
+                .transpose()?,
+            errcode: row.errcode,
+            request_id: row.request_id,
+            traceparent: row.traceparent,
+            body_sha256: read.bytes("body_sha256", row.body_sha256)?,
+            duration_us: row.duration_us,
+            detail: read.json("detail", row.detail)?,
+        };
+        let record = Record {
+            id: row.id,
+            kind: Kind::parse(&row.kind).ok_or(read.unknown("kind"))?,
+            recorded_at: read.time("recorded_at", row.recorded_at)?,
+            instance: row.instance,
+            run_id: row.run_id,
+            version: row.version,
+            facts,
+            claimed: Commitment {
+                salt: read.bytes("claimed_salt", row.claimed_salt)?,
+                hash: read.bytes("claimed_commitment", row.claimed_commitment)?,
+            },
+            authenticated: Commitment {
+                salt: read.bytes("authenticated_salt", row.authenticated_salt)?,
+                hash: read.bytes("authenticated_commitment", row.authenticated_commitment)?,
+            },
+            client: Commitment {
+                salt: read.bytes("client_salt", row.client_salt)?,
+                hash: read.bytes("client_commitment", row.client_commitment)?,
+            },
+        };
+        Ok(Self { record, stored_at: read.time("stored_at", row.stored_at)? })
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    fn unknown(self, column: &'static str) -> Error {
+        Error::Unreadable { id: self.0, column }
+    }
+
+    fn word<T>(
+        self,
+        column: &'static str,
+        word: Option<String>,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        word.map(|word| parse(&word).ok_or(self.unknown(column))).transpose()
+    }
+
+    fn json<T: DeserializeOwned>(
+        self,
+        column: &'static str,
+        text: Option<String>,
+    ) -> Result<Option<T>, Error> {
+        text.map(|text| serde_json::from_str(&text).map_err(|_| self.unknown(column))).transpose()
+    }
+
+    fn bytes<const N: usize>(
+        self,
+        column: &'static str,
+        bytes: Option<Vec<u8>>,
+    ) -> Result<Option<[u8; N]>, Error> {
+        bytes.map(|bytes| bytes.try_into().map_err(|_| self.unknown(column))).transpose()
+    }
+
+    fn time(self, column: &'static str, micros: i64) -> Result<DateTime<Utc>, Error> {
+        DateTime::from_timestamp_micros(micros).ok_or(self.unknown(column))
+    }
+}

@@ -1,0 +1,191 @@
+//! The trail in one SQLite file: the embedded default.
+//!
+//! Several processes may use the file. It is in WAL mode, so readers and the one writer of the
+//! moment do not wait for each other, and a commit is an fsync. Only [`Store::migrate`] makes the
+//! file, for its owner alone (mode 0600); everything else fails if it is not there.
+
+mod append;
+mod read;
+mod runs;
+mod schema;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use uuid::Uuid;
+
+use super::record::{Record, Stored};
+use super::store::{self, BoxFuture, Error, OpenError, Query, Store};
+
+/// One writes; the others keep the lease and answer queries.
+const CONNECTIONS: u32 = 4;
+/// For another process that writes. SQLite's own wait: it ends in `SQLITE_BUSY`.
+const BUSY: Duration = Duration::from_secs(5);
+/// For a connection from the pool.
+const ACQUIRE: Duration = Duration::from_secs(3);
+/// For whatever a gateway does all the time: longer than [`ACQUIRE`] and [`BUSY`] together.
+const ROUTINE: Duration = Duration::from_secs(10);
+/// For what people wait for: pages of a long trail; migrations.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Takes the lock for writing at once: a transaction that first reads and then writes may be refused
+/// in the middle.
+const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// [`Store`] over SQLite.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    pool: SqlitePool,
+}
+
+// === impl SqliteStore ===
+
+impl SqliteStore {
+    /// The store in the file that `config.url` names. Opens it when it is first used, and makes it
+    /// only in [`Store::migrate`].
+    ///
+    /// # Errors
+    ///
+    /// If the URL is malformed, or a password is configured.
+    pub fn open(config: &store::Config) -> Result<Self, OpenError> {
+        let path = parse(config)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY);
+        Ok(Self { pool: pool(options), path })
+    }
+
+    /// The store in the file that `config.url` names, for reading only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and if there is no such file.
+    pub fn open_existing(config: &store::Config) -> Result<Self, OpenError> {
+        let path = parse(config)?;
+        if !path.is_file() {
+            let path = path.display();
+            return Err(OpenError::url(format!(
+                "there is no file {path}: no trail was kept there"
+            )));
+        }
+        let options =
+            SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(BUSY);
+        Ok(Self { pool: pool(options), path })
+    }
+
+    async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.pool.begin_with(BEGIN_WRITE).await
+    }
+
+    /// `work`, for at most `limit`. If a table is missing, the error says which schema is there.
+    fn bounded<'a, T: Send + 'a>(
+        &'a self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Error>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Error>> {
+        Box::pin(async move {
+            let result = within(limit, work).await;
+            match result {
+                Err(error) if store::blames_the_schema(&error) => {
+                    within(ROUTINE, schema::check(self)).await?;
+                    Err(error)
+                }
+                result => result,
+            }
+        })
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::too_slow()))
+}
+
+fn pool(options: SqliteConnectOptions) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .connect_lazy_with(options)
+}
+
+/// The path, as it stands in the URL: nothing is decoded.
+fn parse(config: &store::Config) -> Result<PathBuf, OpenError> {
+    let url = config.url.expose_secret();
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() {
+        return Err(OpenError::url("names no file: write `sqlite:PATH`"));
+    }
+    if path == ":memory:" || path.starts_with("file:") || path.contains(['?', '\0']) {
+        return Err(OpenError::url("must name a file and nothing else: write `sqlite:PATH`"));
+    }
+    if config.password_file.is_some() {
+        return Err(OpenError::no_password_wanted());
+    }
+    Ok(PathBuf::from(path))
+}
+
+impl Store for SqliteStore {
+    fn append<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, Result<(), Error>> {
+        self.bounded(ROUTINE, append::append(self, batch))
+    }
+
+    fn page<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Vec<Stored>, Error>> {
+        self.bounded(LONG, read::page(self, query))
+    }
+
+    fn exchange(&self, exchange_id: Uuid) -> BoxFuture<'_, Result<Vec<Stored>, Error>> {
+        self.bounded(LONG, read::exchange(self, exchange_id))
+    }
+
+    fn migrate(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.bounded(LONG, schema::migrate(self))
+    }
+
+    fn check_schema(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.bounded(ROUTINE, schema::check(self))
+    }
+
+    fn renew<'a>(&'a self, run_id: Uuid, instance: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        self.bounded(ROUTINE, runs::renew(self, run_id, instance))
+    }
+
+    fn end(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
+        self.bounded(ROUTINE, runs::end(self, run_id))
+    }
+
+    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<Uuid>, Error>> {
+        self.bounded(ROUTINE, runs::dead(self))
+    }
+
+    fn open_intents(&self, run_id: Uuid, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, Error>> {
+        self.bounded(ROUTINE, read::open_intents(self, run_id, limit))
+    }
+
+    fn bury(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
+        self.bounded(ROUTINE, runs::bury(self, run_id))
+    }
+
+    fn maintain(&self) -> BoxFuture<'_, Result<Vec<String>, Error>> {
+        // One file, no partitions.
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn connections(&self) -> (u32, u32) {
+        (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            // A disk that hangs must not keep the process.
+            let _ = tokio::time::timeout(ROUTINE, self.pool.close()).await;
+        })
+    }
+}

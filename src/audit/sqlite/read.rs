@@ -1,0 +1,88 @@
+//! Questions to the trail.
+
+use sqlx::sqlite::SqliteArguments;
+use uuid::Uuid;
+
+use super::SqliteStore;
+use crate::audit::record::{Outcome, Stored};
+use crate::audit::row::{self, Row};
+use crate::audit::store::{Error, Query};
+
+/// The columns of [`Row`], then `rest`.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "
+    SELECT id, kind, exchange_id, phase, recorded_at, stored_at, instance, run_id, version, action,
+        event_type, claimed_user, authenticated_user, device_id, is_guest, client_address,
+        client_chain, user_agent, claimed_salt, authenticated_salt, client_salt, claimed_commitment,
+        authenticated_commitment, client_commitment, preference, verdict, violations, outcome,
+        origin_status, errcode, request_id, traceparent, body_sha256, duration_us, detail
+    FROM audit_record AS record
+    ",
+            $rest
+        )
+    };
+}
+
+/// A negative limit is none.
+const PAGE: &str = select!(
+    "WHERE (?1 IS NULL OR claimed_user = ?1 OR authenticated_user = ?1)
+        AND (?2 IS NULL OR recorded_at >= ?2)
+        AND (?3 IS NULL OR recorded_at < ?3)
+        AND (?4 IS NULL OR action = ?4)
+        AND (?5 IS NULL OR verdict = ?5)
+        AND (?6 IS NULL OR outcome = ?6 OR (?7 AND phase = 'intent' AND NOT EXISTS (
+            SELECT 1 FROM audit_record AS other
+            WHERE other.exchange_id = record.exchange_id AND other.phase = 'outcome'
+        )))
+        AND (?8 IS NULL OR id < ?8)
+    ORDER BY id DESC
+    LIMIT ?9"
+);
+
+const EXCHANGE: &str = select!("WHERE exchange_id = ?1 ORDER BY id");
+
+const OPEN_INTENTS: &str = select!(
+    "WHERE run_id = ?1 AND phase = 'intent' AND NOT EXISTS (
+        SELECT 1 FROM audit_record AS other
+        WHERE other.exchange_id = record.exchange_id AND other.phase = 'outcome'
+    )
+    ORDER BY id
+    LIMIT ?2"
+);
+
+/// See [`Store::page`](crate::audit::store::Store::page).
+pub(super) async fn page(store: &SqliteStore, query: &Query) -> Result<Vec<Stored>, Error> {
+    let rows = sqlx::query_as(PAGE)
+        .bind(query.user.as_deref())
+        .bind(query.since.map(|time| time.timestamp_micros()))
+        .bind(query.until.map(|time| time.timestamp_micros()))
+        .bind(query.action.map(|action| action.as_str()))
+        .bind(query.verdict.map(|verdict| verdict.as_str()))
+        .bind(query.outcome.map(|outcome| outcome.as_str()))
+        .bind(query.outcome == Some(Outcome::Unanswered))
+        .bind(query.before)
+        .bind(if query.limit == 0 { -1 } else { i64::from(query.limit) });
+    read(store, rows).await
+}
+
+/// See [`Store::exchange`](crate::audit::store::Store::exchange).
+pub(super) async fn exchange(store: &SqliteStore, exchange_id: Uuid) -> Result<Vec<Stored>, Error> {
+    read(store, sqlx::query_as(EXCHANGE).bind(exchange_id)).await
+}
+
+/// See [`Store::open_intents`](crate::audit::store::Store::open_intents).
+pub(super) async fn open_intents(
+    store: &SqliteStore,
+    run_id: Uuid,
+    limit: u32,
+) -> Result<Vec<Stored>, Error> {
+    read(store, sqlx::query_as(OPEN_INTENTS).bind(run_id).bind(i64::from(limit))).await
+}
+
+type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, SqliteArguments>;
+
+async fn read(store: &SqliteStore, rows: Rows<'_>) -> Result<Vec<Stored>, Error> {
+    row::stored(rows.fetch_all(&store.pool).await?)
+}

@@ -1,0 +1,277 @@
+//! The single task that takes records, in batches, and gives receipts.
+//!
+//! One writer means one order, and batches come free: whatever waits when a commit ends is the next
+//! batch. Nothing is lost on the way: a batch that the store did not take stays, in order, until it
+//! does, or until whoever announced it has withdrawn it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::log::chain;
+use super::metrics::Metrics;
+use super::record::{Outcome, Record, Stamp};
+use super::store::{self, Store};
+use super::{Health, Lost, Patience, lease};
+
+/// How many records one statement takes.
+const BATCH: usize = 256;
+/// How many records the writer holds before it leaves the rest to the channel.
+const HELD: usize = 4096;
+/// Between two attempts at a store that does not answer.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long a writer that is told to stop goes on trying.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A record on its way to the store.
+pub(super) struct Job {
+    pub(super) record: Record,
+    pub(super) waiter: Option<Waiter>,
+}
+
+/// Who waits for a receipt.
+pub(super) struct Waiter {
+    pub(super) patience: Patience,
+    pub(super) receipt: oneshot::Sender<Result<(), Lost>>,
+}
+
+pub(super) struct Writer {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) stamp: Arc<Stamp>,
+    pub(super) inbox: mpsc::Receiver<Job>,
+    pub(super) health: watch::Sender<Health>,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) metrics: Metrics,
+    /// How long the store may take for one attempt.
+    pub(super) attempt: Duration,
+    pub(super) migrate: bool,
+}
+
+// === impl Job ===
+
+impl Job {
+    /// Whoever announced it has given up, and it need not be stored.
+    fn is_withdrawn(&self) -> bool {
+        self.waiter.as_ref().is_some_and(|waiter| {
+            waiter.patience == Patience::Withdraw && waiter.receipt.is_closed()
+        })
+    }
+
+    /// Tells whoever waits. `false`: it had given up, and did not want the record stored.
+    fn tell(self, result: Result<(), Lost>) -> bool {
+        match self.waiter {
+            Some(Waiter { patience, receipt }) => {
+                // A closed channel is a request that left. Its record stands all the same.
+                receipt.send(result).is_ok() || patience == Patience::Leave
+            }
+            None => true,
+        }
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Runs until it is told to stop, or until nobody can send any more.
+    pub(super) async fn run(mut self, jobs: mpsc::WeakSender<Job>) {
+        let mut held = VecDeque::new();
+        if self.prepare().await {
+            let lease = tokio::spawn(lease::keep(
+                Arc::clone(&self.store),
+                Arc::clone(&self.stamp),
+                jobs,
+                self.metrics.clone(),
+            ));
+            self.write(&mut held).await;
+            lease.abort();
+        }
+        self.write_last(held).await;
+        let end = async {
+            if let Err(error) = self.store.end(self.stamp.run_id()).await {
+                tracing::warn!(error = chain(&error), "the run could not be ended");
+            }
+            self.store.close().await;
+        };
+        let _ = tokio::time::timeout(self.attempt, end).await;
+    }
+
+    /// Brings the store to where records can be appended, however long that takes. `false`: told to
+    /// stop before.
+    async fn prepare(&mut self) -> bool {
+        loop {
+            let (store, stamp, migrate) = (&self.store, &self.stamp, self.migrate);
+            let attempt = async {
+                if migrate {
+                    store.migrate().await?;
+                }
+                store.check_schema().await?;
+                store.renew(stamp.run_id(), stamp.instance()).await
+            };
+            // Migrating may take its time: it has deadlines of its own.
+            let prepared = attempt.await;
+            self.report(prepared.as_ref().err());
+            if prepared.is_ok() {
+                return true;
+            }
+            let mut stopping = self.stopping.clone();
+            let stopped = stopping.wait_for(|stop| *stop);
+            if tokio::time::timeout(5 * PAUSE, stopped).await.is_ok() {
+                return false;
+            }
+        }
+    }
+
+    async fn write(&mut self, held: &mut VecDeque<Job>) {
+        let mut stopping = self.stopping.clone();
+        loop {
+            if held.is_empty() {
+                let mut batch = Vec::new();
+                tokio::select! {
+                    biased;
+                    _ = stopping.wait_for(|stop| *stop) => return,
+                    received = self.inbox.recv_many(&mut batch, BATCH) => {
+                        if received == 0 {
+                            return;
+                        }
+                    }
+                }
+                held.extend(batch);
+            }
+            while held.len() < HELD {
+                let Ok(job) = self.inbox.try_recv() else { break };
+                held.push_back(job);
+            }
+            if !self.commit(held).await {
+                let stopped = stopping.wait_for(|stop| *stop);
+                if tokio::time::timeout(PAUSE, stopped).await.is_ok() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// After the end: what is held, and what was sent before the channel closed.
+    async fn write_last(&mut self, mut held: VecDeque<Job>) {
+        self.inbox.close();
+        let end = Instant::now() + LAST_WORDS;
+        loop {
+            while let Ok(job) = self.inbox.try_recv() {
+                held.push_back(job);
+            }
+            held.retain(|job| !job.is_withdrawn());
+            if held.is_empty() {
+                return;
+            }
+            if Instant::now() >= end {
+                tracing::error!(records = held.len(), "records were lost: the store is away");
+                self.metrics.lost_at_end(held.len());
+                return;
+            }
+            if !self.commit(&mut held).await {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// One batch from the front of `held`, which keeps what the store did not take. `false`: the
+    /// store is not to be had.
+    async fn commit(&mut self, held: &mut VecDeque<Job>) -> bool {
+        held.retain(|job| !job.is_withdrawn());
+        self.metrics.queue(held.len() + self.inbox.len());
+        let batch: Vec<Record> = held.iter().take(BATCH).map(|job| job.record.clone()).collect();
+        if batch.is_empty() {
+            return true;
+        }
+        match self.append(&batch).await {
+            Ok(()) => {
+                let stored: Vec<Job> = held.drain(..batch.len()).collect();
+                self.stored(stored, held);
+                true
+            }
+            Err(store::Error::Refused(error)) => {
+                tracing::warn!(%error, records = batch.len(), "the store refused a batch");
+                self.commit_one_by_one(batch.len(), held).await
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// One bad record costs only itself.
+    async fn commit_one_by_one(&mut self, count: usize, held: &mut VecDeque<Job>) -> bool {
+        for _ in 0..count {
+            let Some(job) = held.pop_front() else { break };
+            match self.append(std::slice::from_ref(&job.record)).await {
+                Ok(()) => self.stored(vec![job], held),
+                Err(store::Error::Refused(error)) => {
+                    tracing::error!(
+                        record.id = %job.record.id, %error,
+                        "the store refused a record: it is not in the trail",
+                    );
+                    self.metrics.lost(Lost::Refused);
+                    job.tell(Err(Lost::Refused));
+                }
+                Err(_) => {
+                    held.push_front(job);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    async fn append(&self, batch: &[Record]) -> Result<(), store::Error> {
+        let started = Instant::now();
+        let attempt = tokio::time::timeout(self.attempt, self.store.append(batch));
+        let result = attempt.await.unwrap_or_else(|_| Err(store::Error::too_slow()));
+        self.metrics.attempt(started.elapsed(), self.store.connections());
+        self.report(result.as_ref().err());
+        result
+    }
+
+    fn stored(&self, jobs: Vec<Job>, held: &mut VecDeque<Job>) {
+        self.metrics.appended(jobs.len());
+        for job in jobs {
+            let intent = job.record.is_intent().then(|| job.record.clone());
+            if !job.tell(Ok(()))
+                && let Some(intent) = intent
+            {
+                // Its request gave up while the commit ran: the origin has not heard of it.
+                let record = never_sent(&self.stamp, &intent);
+                held.push_back(Job { record, waiter: None });
+            }
+        }
+    }
+
+    /// Says once when the store goes, and once when it comes back.
+    fn report(&self, error: Option<&store::Error>) {
+        let now = match error {
+            // The store answered, and that is what is asked here.
+            None | Some(store::Error::Refused(_)) => Health::Recording,
+            Some(error) => Health::of(error),
+        };
+        self.health.send_if_modified(|health| {
+            let changed = *health != now;
+            match &now {
+                Health::Recording if changed => tracing::info!("the trail is being recorded"),
+                Health::Failing { code, message } if changed => {
+                    tracing::error!(code, "the trail cannot be recorded: {message}");
+                }
+                Health::Starting | Health::Recording | Health::Failing { .. } => {}
+            }
+            if changed {
+                *health = now.clone();
+            }
+            changed
+        });
+        self.metrics.recording(matches!(now, Health::Recording));
+    }
+}
+
+/// Closes an intent whose request gave up before it was durable.
+fn never_sent(stamp: &Stamp, intent: &Record) -> Record {
+    let why = serde_json::json!({ "closed": "the intent was not durable in time" });
+    stamp.closing(intent, Outcome::Failed, why)
+}

@@ -1,0 +1,253 @@
+//! `audit list` and `audit show`: the trail, read.
+//!
+//! Readers change nothing: no file is made, nothing is migrated.
+
+use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
+use key_backup_gateway::audit::export::{self, Csv, Table};
+use key_backup_gateway::audit::record::{Judged, Outcome, Stored};
+use key_backup_gateway::audit::store::{Query, Store};
+use key_backup_gateway::clock::{Clock as _, SystemClock};
+use key_backup_gateway::matrix::Action;
+use uuid::Uuid;
+
+use super::{Database, closed_pipe_is_fine, small_runtime, trail};
+
+/// How many records are asked for at once: a few hundred kilobytes.
+const PAGE: u32 = 500;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List records, newest first
+    List(List),
+    /// Show one exchange in full
+    Show(Show),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    database: Database,
+    /// Whom the path claimed, or the homeserver named
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// From here on: RFC 3339, or an age like `7d`
+    #[arg(long, value_name = "T")]
+    since: Option<When>,
+    /// Up to here, exclusive: RFC 3339, or an age
+    #[arg(long, value_name = "T")]
+    until: Option<When>,
+    /// `write`, `read` or `clear`
+    #[arg(long, value_name = "A", value_parser = action)]
+    action: Option<Action>,
+    /// `accept`, `clear` or `refuse`
+    #[arg(long, value_name = "V", value_parser = verdict)]
+    verdict: Option<Judged>,
+    /// `refused`, `answered`, `unanswered` or `failed`
+    #[arg(long, value_name = "O", value_parser = outcome)]
+    outcome: Option<Outcome>,
+    /// At most so many; 0 is all
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u64,
+    /// How records are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The id of the exchange, as `audit list` and the log show it
+    #[arg(value_name = "EXCHANGE")]
+    exchange: Uuid,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON object a line, every field
+    Jsonl,
+    /// For spreadsheets, every field
+    Csv,
+}
+
+/// A time, or one that long ago.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    At(DateTime<Utc>),
+    Ago(Duration),
+}
+
+/// Where records go.
+enum Output {
+    Table(Table<BufWriter<StdoutLock<'static>>>),
+    Jsonl(BufWriter<StdoutLock<'static>>),
+    Csv(Box<Csv<StdoutLock<'static>>>),
+}
+
+// === impl Command ===
+
+impl Command {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::List(list) => list.run(),
+            Self::Show(show) => show.run(),
+        }
+    }
+}
+
+// === impl List ===
+
+impl List {
+    fn run(self) -> anyhow::Result<()> {
+        let mut query = self.query();
+        let mut left = if self.limit == 0 { u64::MAX } else { self.limit };
+        read(self.database, async |store| {
+            // A closed pipe can come with the header already.
+            let mut output = match Output::new(self.format) {
+                Ok(output) => output,
+                Err(error) => return closed_pipe_is_fine(Err(error)),
+            };
+            loop {
+                query.limit = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
+                let page = store.page(&query).await?;
+                let written = output.write(&page);
+                if written.is_err() {
+                    return closed_pipe_is_fine(written);
+                }
+                left = left.saturating_sub(u64::try_from(page.len()).unwrap_or(u64::MAX));
+                query.before = page.last().map(|last| last.record.id);
+                let is_last = page.len() < usize::try_from(query.limit).unwrap_or(usize::MAX);
+                if is_last || left == 0 {
+                    return closed_pipe_is_fine(output.flush());
+                }
+            }
+        })
+    }
+
+    fn query(&self) -> Query {
+        let now = SystemClock.now();
+        Query {
+            user: self.user.clone(),
+            since: self.since.map(|when| when.before(now)),
+            until: self.until.map(|when| when.before(now)),
+            action: self.action,
+            verdict: self.verdict,
+            outcome: self.outcome,
+            before: None,
+            limit: PAGE,
+        }
+    }
+}
+
+// === impl Show ===
+
+impl Show {
+    fn run(self) -> anyhow::Result<()> {
+        let id = self.exchange;
+        read(self.database, async |store| {
+            let records = store.exchange(id).await?;
+            if records.is_empty() {
+                anyhow::bail!("the trail has no exchange {id}");
+            }
+            let mut out = BufWriter::new(io::stdout().lock());
+            closed_pipe_is_fine(export::exchange(&mut out, &records).and_then(|()| out.flush()))
+        })
+    }
+}
+
+/// Opens the trail, lets `reader` read it, and closes it again.
+fn read(
+    database: Database,
+    reader: impl AsyncFnOnce(Arc<dyn Store>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let config = database.load()?;
+    small_runtime()?.block_on(async {
+        let store = trail::open_existing(&config.database)?;
+        let done = async {
+            // Says what to do, where a query would only fail.
+            store.check_schema().await?;
+            reader(Arc::clone(&store)).await
+        };
+        let done = done.await;
+        store.close().await;
+        done
+    })
+}
+
+// === impl When ===
+
+impl When {
+    fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::At(time) => time,
+            // What is older than the calendar is the beginning of all.
+            Self::Ago(age) => chrono::TimeDelta::from_std(age)
+                .ok()
+                .and_then(|age| now.checked_sub_signed(age))
+                .unwrap_or(DateTime::UNIX_EPOCH),
+        }
+    }
+}
+
+impl FromStr for When {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::At(time.to_utc()));
+        }
+        humantime::parse_duration(text).map(Self::Ago).map_err(
+            |_| "write a time as in `2026-11-23T09:30:00Z`, or an age as in `7d` or `2h 30m`",
+        )
+    }
+}
+
+// === impl Output ===
+
+impl Output {
+    fn new(format: Format) -> io::Result<Self> {
+        let out = io::stdout().lock();
+        Ok(match format {
+            Format::Table => Self::Table(Table::new(BufWriter::new(out))),
+            Format::Jsonl => Self::Jsonl(BufWriter::new(out)),
+            Format::Csv => Self::Csv(Box::new(Csv::new(out)?)),
+        })
+    }
+
+    fn write(&mut self, page: &[Stored]) -> io::Result<()> {
+        match self {
+            Self::Table(table) => table.write(page),
+            Self::Jsonl(out) => page.iter().try_for_each(|one| export::write_jsonl(out, one)),
+            Self::Csv(csv) => page.iter().try_for_each(|one| csv.write(one)),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Table(table) => table.flush(),
+            Self::Jsonl(out) => out.flush(),
+            Self::Csv(csv) => csv.flush(),
+        }
+    }
+}
+
+fn action(text: &str) -> Result<Action, &'static str> {
+    Action::parse(text).ok_or("it is `write`, `read` or `clear`")
+}
+
+fn verdict(text: &str) -> Result<Judged, &'static str> {
+    Judged::parse(text).ok_or("it is `accept`, `clear` or `refuse`")
+}
+
+fn outcome(text: &str) -> Result<Outcome, &'static str> {
+    Outcome::parse(text).ok_or("it is `refused`, `answered`, `unanswered` or `failed`")
+}

@@ -1,0 +1,99 @@
+//! Gathers every module's own Config from one TOML file, the environment and the flags.
+//!
+//! # Promise
+//!
+//! - The file is overridden by `KEY_BACKUP_GATEWAY__SECTION__KEY`, and that by flags.
+//! - All mistakes are found at once, and each names its key: an operator mends the file once.
+//! - What we do not know is refused. A misspelt key would else be a default that nobody chose.
+//! - No message shows the value of a secret, and [`Config`] can be neither printed nor serialised.
+
+mod check;
+mod error;
+mod keys;
+mod layers;
+mod server;
+
+use self::error::Mistakes;
+pub use self::error::{Error, Mistake};
+pub use self::keys::keys;
+use self::layers::Layers;
+pub use self::layers::{Flag, PREFIX, Sources};
+pub use self::server::{Address, Network, Server};
+use crate::audit::store;
+use crate::{audit, guard, identity, policy, proxy, telemetry};
+
+/// The whole configuration: a section of the file each.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[origin]`
+    pub origin: proxy::Config,
+    /// `[policy]`
+    pub policy: policy::Config,
+    /// `[identity]`
+    pub identity: identity::Config,
+    /// `[audit]`
+    pub audit: audit::Config,
+    /// `[limits]`
+    pub limits: guard::Limits,
+    /// `[database]`
+    pub database: store::Config,
+    /// `[log]`
+    pub log: telemetry::Config,
+}
+
+/// What a command cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// A homeserver: `serve` and `check`.
+    Origin,
+    /// Only the trail: `migrate` and `audit`.
+    Database,
+}
+
+/// The sections, with the keys of each.
+#[must_use]
+pub fn sections() -> [(&'static str, &'static [&'static str]); 8] {
+    [
+        ("server", keys::<Server>()),
+        ("origin", keys::<proxy::Config>()),
+        ("policy", keys::<policy::Config>()),
+        ("identity", keys::<identity::Config>()),
+        ("audit", keys::<audit::Config>()),
+        ("limits", keys::<guard::Limits>()),
+        ("database", keys::<store::Config>()),
+        ("log", keys::<telemetry::Config>()),
+    ]
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads `sources`, the later over the earlier.
+    ///
+    /// # Errors
+    ///
+    /// With all that is wrong, for a command that `needs` it.
+    pub fn load(sources: Sources, needs: Needs) -> Result<Self, Error> {
+        let mut mistakes = Mistakes::default();
+        let mut layers = Layers::gather(sources, &mut mistakes);
+        let config = Self {
+            server: layers.section("server", &mut mistakes),
+            origin: layers.section("origin", &mut mistakes),
+            policy: layers.section("policy", &mut mistakes),
+            identity: layers.section("identity", &mut mistakes),
+            audit: layers.section("audit", &mut mistakes),
+            limits: layers.section("limits", &mut mistakes),
+            database: layers.section("database", &mut mistakes),
+            log: layers.section("log", &mut mistakes),
+        };
+        layers.refuse_the_rest(&mut mistakes);
+        check::check(&config, &mut mistakes);
+        // From half of what was written nobody knows whether the origin is missing.
+        if needs == Needs::Origin && config.origin.url.is_none() && layers.are_complete() {
+            mistakes.add("origin.url", "missing: which homeserver is this in front of?");
+        }
+        mistakes.into_result(config, &layers)
+    }
+}

@@ -1,0 +1,72 @@
+//! What a section cannot know of itself, or of the others.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::Config;
+use super::error::Mistakes;
+use crate::proxy::Origin;
+
+/// Takes down all that is wrong with values which are well-formed one by one.
+pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
+    check_server(config, mistakes);
+    if let Some(url) = &config.origin.url
+        && let Err(error) = Origin::parse(url)
+    {
+        mistakes.add("origin.url", error);
+    }
+    for (key, wait) in [
+        ("origin.connect_timeout", config.origin.connect_timeout),
+        ("origin.guarded_timeout", config.origin.guarded_timeout),
+        ("identity.deadline", config.identity.deadline),
+        ("audit.deadline", config.audit.deadline),
+    ] {
+        if wait == Duration::ZERO {
+            mistakes.add(key, "must be longer than 0: nothing is ever done in no time");
+        }
+    }
+    if config.policy.body_limit == 0 {
+        mistakes.add("policy.body_limit", "must be at least 1: no body would be taken");
+    }
+    check_database(config, mistakes);
+    if let Err(error) = config.log.filter() {
+        mistakes.add("log.level", error);
+    }
+}
+
+fn check_server(config: &Config, mistakes: &mut Mistakes) {
+    let server = &config.server;
+    if server.listen.is_empty() {
+        mistakes.add("server.listen", "must hold at least one address");
+    }
+    for (index, address) in server.listen.iter().enumerate() {
+        if !address.is_any_port() && server.listen[..index].contains(address) {
+            mistakes.add("server.listen", format!("{address} comes twice"));
+        }
+    }
+    if !server.admin_listen.is_any_port() && server.listen.contains(&server.admin_listen) {
+        mistakes.add(
+            "server.admin_listen",
+            "must not be an address of `server.listen`: the public port never serves health and \
+             metrics",
+        );
+    }
+}
+
+/// The URL itself never shows: it may hold a password.
+fn check_database(config: &Config, mistakes: &mut Mistakes) {
+    let url = config.database.url.expose_secret();
+    let text = match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("sqlite") if cfg!(feature = "sqlite") => None,
+        Some("postgres" | "postgresql") if cfg!(feature = "postgres") => None,
+        Some("sqlite" | "postgres" | "postgresql") => Some("this build has no such store"),
+        _ => Some("must begin with `sqlite:` or `postgres://`"),
+    };
+    if let Some(text) = text {
+        mistakes.add("database.url", text);
+    }
+    if config.database.max_connections == 0 {
+        mistakes.add("database.max_connections", "must be at least 1: nothing would be recorded");
+    }
+}

@@ -1,0 +1,176 @@
+//! `[server]`: where the gateway listens, and whom it believes.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::HeaderName;
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+/// What a request id must not be written into: these fields say something else already.
+const TAKEN: [&str; 14] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "x-forwarded-for",
+];
+
+/// `[server]`: where the gateway listens, and whom it believes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Where clients come in.
+    pub listen: Vec<Address>,
+    /// Where health and metrics are: never on a public address by default.
+    pub admin_listen: Address,
+    /// The proxies whose word about a client's address is taken.
+    pub trusted_proxies: Vec<Network>,
+    /// How long open requests may take to end at shutdown.
+    #[serde(with = "crate::duration")]
+    pub drain: Duration,
+    /// The field that carries the request id.
+    #[serde(deserialize_with = "request_id")]
+    pub request_id: HeaderName,
+}
+
+/// `HOST:PORT`. The host is not looked up here, and port 0 is any free one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(String);
+
+/// A network, or one address as a network of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(pub IpNet);
+
+// === impl Server ===
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            // Synapse's usual port is 8008; the gateway stands next to it, and faces nobody until
+            // it is told to.
+            listen: vec![Address("127.0.0.1:8009".to_owned())],
+            admin_listen: Address("127.0.0.1:9009".to_owned()),
+            trusted_proxies: vec![
+                Network(IpNet::new_assert(IpAddr::from([127, 0, 0, 0]), 8)),
+                Network(IpNet::from(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]))),
+            ],
+            // Long enough for any write, and for most uploads; a long poll is cut, and asked again.
+            drain: Duration::from_secs(30),
+            request_id: HeaderName::from_static("x-request-id"),
+        }
+    }
+}
+
+fn request_id<'de, D: Deserializer<'de>>(from: D) -> Result<HeaderName, D::Error> {
+    let text = String::deserialize(from)?;
+    let name: HeaderName =
+        text.parse().map_err(|_| de::Error::custom("not the name of an HTTP field"))?;
+    if TAKEN.contains(&name.as_str()) {
+        return Err(de::Error::custom("this field has a meaning of its own; take another name"));
+    }
+    Ok(name)
+}
+
+// === impl Address ===
+
+impl Address {
+    /// `HOST:PORT`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether any free port will do.
+    #[must_use]
+    pub fn is_any_port(&self) -> bool {
+        self.0.rsplit_once(':').is_some_and(|(_, port)| port.parse() == Ok(0_u16))
+    }
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("unix:") || text.starts_with("fd:") {
+            return Err("`unix:` and `fd:` are of a later version; write \"HOST:PORT\"");
+        }
+        let is_name = |host: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+            !host.is_empty() && host.bytes().all(allowed)
+        };
+        let is_host_and_port = text
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| is_name(host) && port.parse::<u16>().is_ok());
+        if text.parse::<SocketAddr>().is_ok() || is_host_and_port {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("not an address; write \"HOST:PORT\", as in \"127.0.0.1:8009\" or \"[::1]:8009\"")
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Address;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, \"HOST:PORT\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Address, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, _map: A) -> Result<Address, A::Error> {
+                Err(de::Error::custom(
+                    "a table (`tls`, `mode`, `proxy_protocol`) is of a later version; write \
+                     \"HOST:PORT\"",
+                ))
+            }
+        }
+
+        from.deserialize_any(Text)
+    }
+}
+
+// === impl Network ===
+
+impl FromStr for Network {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let network = network.map_err(
+            |_| "not a network; write one as in \"10.0.0.0/8\", \"fd00::/8\" or \"192.0.2.1\"",
+        )?;
+        Ok(Self(network.trunc()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,106 @@
+//! One guarded request, from its head to its record.
+
+mod read;
+mod write;
+
+use std::sync::Arc;
+
+use http::header::UPGRADE;
+use http::{Request, Response, StatusCode};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::body::Replay;
+use super::inner::{Ask, Guarded, Inner};
+use super::metrics::OnlyCounted;
+use super::{Shared, facts};
+use crate::audit::record::{Facts, Outcome, Phase};
+use crate::matrix::Action;
+use crate::matrix::route::Route;
+use crate::policy::{Verdict, Violation};
+
+/// How much of an answer is looked at, in bytes.
+const LOOK: usize = 64 * 1024;
+
+/// One guarded request.
+pub(super) struct Exchange {
+    shared: Arc<Shared>,
+    route: Route,
+    id: Uuid,
+    started: Instant,
+    facts: Facts,
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    pub(super) fn new<B>(shared: Arc<Shared>, route: Route, request: &Request<B>) -> Self {
+        let id = shared.audit.new_id();
+        let facts = facts::of_request(id, &route, request);
+        Self { shared, route, id, started: Instant::now(), facts }
+    }
+
+    /// The facts of a record that is made now.
+    fn facts(&self, phase: Phase, outcome: Option<Outcome>) -> Facts {
+        let took = i64::try_from(self.started.elapsed().as_micros()).ok();
+        Facts { phase: Some(phase), outcome, duration_us: took, ..self.facts.clone() }
+    }
+
+    /// The exchange is over: counts it, and says so in one line.
+    fn ended(&self, status: Option<StatusCode>, verdict: Option<&Verdict>, outcome: Outcome) {
+        let Route { action, event_type, .. } = self.route;
+        let took = self.started.elapsed();
+        let violation = verdict.and_then(|verdict| verdict.violations().first().copied());
+        self.shared.metrics.ended(action, outcome);
+        self.shared.metrics.took(action, took);
+        tracing::info!(
+            target: "exchange",
+            {
+                exchange.id = %self.id,
+                action = action.as_str(),
+                event_type = event_type.as_str(),
+                verdict = verdict.map(Verdict::code),
+                violation = violation.map(Violation::code),
+                outcome = outcome.as_str(),
+                http.status = status.map(|status| status.as_u16()),
+                elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            },
+            "{} {} {}", action.as_str(), event_type.as_str(), outcome.as_str(),
+        );
+    }
+
+    /// The request is over without a record of its own. Anybody can cause as many as they like, so
+    /// the line is for those who look for it.
+    fn only_counted(&self, reason: OnlyCounted, status: StatusCode) {
+        self.shared.metrics.only_counted(reason);
+        tracing::debug!(
+            target: "exchange",
+            {
+                exchange.id = %self.id,
+                action = self.route.action.as_str(),
+                reason = reason.as_str(),
+                http.status = status.as_u16(),
+            },
+            "guarded request without a record",
+        );
+    }
+
+    /// Ends in an answer, whatever happens; `Err` is the inner service's own error, untouched.
+    pub(super) async fn run<S, B>(
+        self,
+        inner: Inner<S, S::Error>,
+        request: Request<B>,
+    ) -> Result<Response<Replay<S::Body>>, S::Error>
+    where
+        S: Ask<B>,
+        B: Guarded,
+    {
+        let mut request = request.map(Replay::pass);
+        // A guarded request is never upgraded.
+        request.headers_mut().remove(UPGRADE);
+        match self.route.action {
+            Action::Write | Action::Clear => self.write(inner, request).await,
+            Action::Read => self.read(inner, request).await,
+        }
+    }
+}

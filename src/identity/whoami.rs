@@ -1,0 +1,143 @@
+//! Asks `GET /_matrix/client/v3/account/whoami` of any tower service.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+use moka::future::Cache;
+use tower_service::Service;
+
+use super::{Answer, Config, Credentials, Identify, Identity, Metrics, Unavailable};
+
+/// How many answers are remembered: some 300 bytes each.
+const REMEMBERED: u64 = 10_000;
+/// The longest answer that is read, in bytes.
+const LIMIT: usize = 64 * 1024;
+const PATH: &str = "/_matrix/client/v3/account/whoami";
+
+/// Asks a tower service: a proxy to the homeserver, or the homeserver's own router.
+///
+/// One request is under way for the same credentials at a time; whoever asks meanwhile gets its
+/// answer.
+pub struct Through<S, B> {
+    service: S,
+    known: Cache<[u8; 32], Identity>,
+    /// Of this process, so that what is remembered is worth nothing outside it.
+    key: [u8; 32],
+    deadline: Duration,
+    metrics: Metrics,
+    body: std::marker::PhantomData<fn() -> B>,
+}
+
+// === impl Through ===
+
+impl<S, B> Through<S, B> {
+    /// Asks `service`.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no random bytes.
+    #[must_use]
+    pub fn new(service: S, config: &Config, metrics: Metrics) -> Self {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).expect("the operating system has random bytes");
+        let known = Cache::builder().max_capacity(REMEMBERED).time_to_live(config.cache).build();
+        let body = std::marker::PhantomData;
+        Self { service, known, key, deadline: config.deadline, metrics, body }
+    }
+}
+
+impl<S, B, R> Through<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: Default + Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    async fn ask(&self, credentials: Credentials) -> Result<Identity, Answer> {
+        let asked = tokio::time::timeout(self.deadline, self.send(credentials));
+        let answer = asked.await.unwrap_or(Answer::Unavailable(Unavailable::TimedOut));
+        self.metrics.asked(&answer);
+        match answer {
+            Answer::Known(identity) => Ok(identity),
+            other @ (Answer::Refused(_) | Answer::Unavailable(_)) => Err(other),
+        }
+    }
+
+    async fn send(&self, credentials: Credentials) -> Answer {
+        let failed = Answer::Unavailable(Unavailable::Failed);
+        let Some(request) = request(credentials) else { return failed };
+        let mut service = self.service.clone();
+        if poll_fn(|context| service.poll_ready(context)).await.is_err() {
+            return failed;
+        }
+        let Ok(response) = service.call(request).await else { return failed };
+        let (head, body) = response.into_parts();
+        let Ok(body) = Limited::new(body, LIMIT).collect().await else { return failed };
+        let body = body.to_bytes();
+        match head.status {
+            StatusCode::OK => serde_json::from_slice(&body).map_or(failed, Answer::Known),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
+                Answer::Refused(Response::from_parts(head, body))
+            }
+            _ => failed,
+        }
+    }
+}
+
+impl<S, B, R> Identify for Through<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    B: Default + Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn identify(
+        &self,
+        credentials: Credentials,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
+        Box::pin(async move {
+            let digest = credentials.digest(&self.key);
+            let was_asked = AtomicBool::new(false);
+            let answer = self
+                .known
+                .try_get_with(digest, async {
+                    was_asked.store(true, Ordering::Relaxed);
+                    self.ask(credentials).await
+                })
+                .await;
+            if !was_asked.into_inner() {
+                self.metrics.remembered();
+            }
+            match answer {
+                Ok(identity) => Answer::Known(identity),
+                Err(answer) => Arc::unwrap_or_clone(answer),
+            }
+        })
+    }
+}
+
+/// The request that asks about `credentials`; `None` if it cannot be made.
+fn request<B: Default>(credentials: Credentials) -> Option<Request<B>> {
+    let Credentials { fields, query, client } = credentials;
+    let target = query.map_or_else(|| PATH.to_owned(), |query| format!("{PATH}?{query}"));
+    let mut request = Request::new(B::default());
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = Uri::try_from(target).ok()?;
+    *request.headers_mut() = fields;
+    if let Some(client) = client {
+        request.extensions_mut().insert(client);
+    }
+    Some(request)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! What can go wrong between us and the origin.
+
+use std::error::Error as StdError;
+
+use hyper_util::client::legacy;
+
+pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why there is no answer of the origin's.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No byte of the request was sent: there was no connection to send it on.
+    #[error("cannot connect to the origin")]
+    Connect(#[source] BoxError),
+    /// No byte of the request was sent: no connection within `origin.connect_timeout`.
+    #[error("connecting to the origin took longer than origin.connect_timeout")]
+    ConnectTimeout,
+    /// The request was sent, in part at least, and what came back is no answer. The origin may have
+    /// acted on it.
+    #[error("the origin did not answer in HTTP")]
+    Broken(#[source] BoxError),
+    /// The client's body ended before it was complete. The origin may have seen the first part.
+    #[error("the client did not send all of its body")]
+    ClientBody(#[source] BoxError),
+}
+
+/// The deadline of [`Error::ConnectTimeout`], on its way up through the client.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection in time")]
+pub(super) struct ConnectTimeout;
+
+/// The error of a request's body, on its way up through the client.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the client's body failed")]
+pub(super) struct BodyBroke(#[source] pub(super) BoxError);
+
+/// Nobody asked for it: `Upgrade` is hop-by-hop, and was removed from the request.
+#[derive(Debug, thiserror::Error)]
+#[error("the origin switched protocols without being asked to")]
+pub(super) struct SwitchedProtocols;
+
+/// The first error of type `E` below `error`.
+fn source<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    std::iter::successors(error.source(), |&error| error.source())
+        .find_map(|error| error.downcast_ref())
+}
+
+// === impl Error ===
+
+impl Error {
+    /// Whether certainly no byte of the request reached the origin.
+    ///
+    /// When in doubt it is `false`: the origin may have acted.
+    #[must_use]
+    pub const fn never_sent(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout => true,
+            Self::Broken(_) | Self::ClientBody(_) => false,
+        }
+    }
+
+    pub(super) fn classify(error: legacy::Error) -> Self {
+        if source::<ConnectTimeout>(&error).is_some() {
+            Self::ConnectTimeout
+        } else if source::<BodyBroke>(&error).is_some() {
+            Self::ClientBody(error.into())
+        } else if error.is_connect() || was_never_started(&error) {
+            Self::Connect(error.into())
+        } else {
+            Self::Broken(error.into())
+        }
+    }
+}
+
+/// Hyper calls a request cancelled when its connection ended before it had begun to write it. For
+/// one that came from the pool the client has tried another; this is for a fresh one.
+fn was_never_started(error: &legacy::Error) -> bool {
+    source::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
+}
