@@ -60,19 +60,25 @@ def postgres() -> Iterator[Postgres]:
 def gateway(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
     """Starts gateways: `gateway(origin_url, database="sqlite" | "postgres" | URL, **sections)`.
 
-    A section of the configuration is a keyword: `audit={"mode": "best_effort"}`.
+    A section of the configuration is a keyword: `audit={"mode": "best_effort"}`. With `wait=False`
+    it may not listen yet: call its `wait`.
     """
     started: list[Gateway] = []
     numbers = itertools.count(1)
 
-    def start(origin: str, database: str = "sqlite", **config: dict[str, object]) -> Gateway:
+    # Not from a thread of its own: a child is killed when the thread that started it ends.
+    def start(
+        url: str, database: str = "sqlite", wait: bool = True, **config: dict[str, object]
+    ) -> Gateway:
         folder = tmp_path / f"gateway-{next(numbers)}"
         if database == "sqlite":
             database = f"sqlite:{folder}/audit.db"
         elif database == "postgres":
             database = request.getfixturevalue("postgres").database()
-        running = Gateway(origin, database, folder, config)
+        running = Gateway(url, database, folder, config)
         started.append(running)
+        if wait:
+            running.wait()
         return running
 
     yield start

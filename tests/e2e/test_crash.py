@@ -270,9 +270,10 @@ def test_five_gateways_on_one_postgres_lose_nothing_and_write_nothing_twice(
     synapse: Synapse, gateway: Start, postgres: Postgres
 ) -> None:
     database = postgres.database()
-    with ThreadPoolExecutor(5) as pool:
-        # All five find an empty database.
-        fleet = list(pool.map(lambda _: gateway(synapse.url, database=database), range(5)))
+    # All five find an empty database.
+    fleet = [gateway(synapse.url, database=database, wait=False) for _ in range(5)]
+    for served in fleet:
+        served.wait()
     users = [synapse.register("alice") for _ in range(5)]
     victim = fleet[0]
     acknowledged: dict[str, int] = {}

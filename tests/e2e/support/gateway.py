@@ -51,7 +51,7 @@ def to_toml(sections: dict[str, dict[str, Any]]) -> str:
 
 
 class Gateway:
-    """One `serve`. Addresses are read from its log, as port 0 asks for."""
+    """One `serve`. After `wait`, its addresses are known from its log, as port 0 asks for."""
 
     def __init__(
         self, origin: str, database: str, folder: Path, config: dict[str, dict[str, Any]]
@@ -77,6 +77,11 @@ class Gateway:
             folder / "output.txt",
             cwd=folder,
         )
+        self.port = self.admin_port = 0
+        self.url = self.admin_url = ""
+
+    def wait(self) -> None:
+        """Waits until it listens."""
         self.port, self.admin_port = self.process.wait_for(
             self._addresses, "the gateway's addresses in its log", timeout=30
         )
