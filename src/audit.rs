@@ -39,7 +39,7 @@ use serde::Deserialize;
 
 pub use self::log::{AuditLog, Health, Lost, Patience, Receipt};
 pub use self::metrics::Metrics;
-pub use self::open::{open, open_existing};
+pub use self::open::{check, open, open_existing};
 pub use self::store::OpenError;
 
 /// `[audit]`: what is kept, and what happens when it cannot be.

@@ -15,9 +15,9 @@ mod server;
 
 use self::error::Mistakes;
 pub use self::error::{Error, Mistake};
-pub use self::keys::keys;
+use self::keys::keys;
 use self::layers::Layers;
-pub use self::layers::{Flag, PREFIX, Sources};
+pub use self::layers::{Flag, PREFIX, Source, Sources};
 pub use self::server::{Address, Network, Server};
 use crate::audit::store;
 use crate::{audit, guard, identity, policy, proxy, telemetry};
@@ -92,7 +92,7 @@ impl Config {
         check::check(&config, &mut mistakes);
         // From half of what was written nobody knows whether the origin is missing.
         if needs == Needs::Origin && config.origin.url.is_none() && layers.are_complete() {
-            mistakes.add("origin.url", "missing: which homeserver is this in front of?");
+            mistakes.add("origin.url", "missing: name the homeserver, as in `http://127.0.0.1:8008`, here or with --origin");
         }
         mistakes.into_result(config, &layers)
     }

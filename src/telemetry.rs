@@ -6,10 +6,13 @@
 use std::io::{self, IsTerminal as _};
 
 use serde::Deserialize;
+use tracing::Subscriber;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -47,7 +50,7 @@ pub enum Error {
     Level(#[from] InvalidLevel),
     /// Somebody else in this process logs already.
     #[error("the log has begun already")]
-    Begun(#[from] tracing_subscriber::util::TryInitError),
+    Begun(#[from] TryInitError),
 }
 
 /// Begins the log, for the rest of the process.
@@ -56,14 +59,23 @@ pub enum Error {
 ///
 /// If the level is not understood, or the log has begun.
 pub fn init(config: &Config) -> Result<(), Error> {
-    let lines = fmt::layer().with_writer(io::stderr);
-    let lines = match config.format {
-        // Colours are for terminals: in a file they are noise.
-        Format::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
-        Format::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
-    };
+    // Colours are for terminals: in a file they are noise.
+    let lines = lines(config.format, io::stderr, io::stderr().is_terminal());
     tracing_subscriber::registry().with(config.filter()?).with(lines).try_init()?;
     Ok(())
+}
+
+/// What makes a line of an event.
+fn lines<S, W>(format: Format, writer: W, colours: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer);
+    match format {
+        Format::Text => lines.with_ansi(colours).boxed(),
+        Format::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    }
 }
 
 // === impl Config ===
@@ -75,22 +87,83 @@ impl Config {
     ///
     /// If [`level`](Self::level) is neither a level nor a list of directives.
     pub fn filter(&self) -> Result<EnvFilter, InvalidLevel> {
-        for directive in self.level.split(',') {
+        let directives: Vec<&str> = self.level.split(',').map(str::trim).collect();
+        for directive in &directives {
             // To `EnvFilter`, a bare word that is no level names a module: `inof` would log
             // nothing at all.
             let is_bare = !directive.contains(['=', '[']);
-            let is_level =
-                !directive.trim().is_empty() && directive.trim().parse::<LevelFilter>().is_ok();
+            let is_level = !directive.is_empty() && directive.parse::<LevelFilter>().is_ok();
             if is_bare && !is_level {
                 return Err(InvalidLevel);
             }
         }
-        EnvFilter::builder().parse(&self.level).map_err(|_| InvalidLevel)
+        EnvFilter::builder().parse(directives.join(",")).map_err(|_| InvalidLevel)
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self { format: Format::default(), level: "info".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// What is logged while `work` is done.
+    fn logged(config: &Config, work: impl FnOnce()) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let writer = Arc::new(file.reopen().unwrap());
+        let lines = lines(config.format, writer, false);
+        let log = tracing_subscriber::registry().with(config.filter().unwrap()).with(lines);
+        tracing::subscriber::with_default(log, work);
+        std::fs::read_to_string(file.path()).unwrap()
+    }
+
+    fn level(level: &str) -> Config {
+        Config { level: level.to_owned(), ..Config::default() }
+    }
+
+    #[test]
+    fn a_line_of_json_is_one_object_with_the_fields_of_the_event() {
+        let config = Config { format: Format::Json, ..Config::default() };
+        let said = logged(&config, || tracing::info!(exchange.id = 7, "a\nb"));
+        assert_eq!(said.lines().count(), 1, "{said}");
+        let line: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(line["exchange.id"], 7);
+        assert_eq!(line["message"], "a\nb");
+        assert_eq!(line["level"], "INFO");
+    }
+
+    #[test]
+    fn no_line_acts_on_a_terminal() {
+        let said = logged(&Config::default(), || {
+            tracing::info!(field = "\u{1b}[31m", "message \u{1b}[2J {}", "\u{1b}]0;x\u{7}");
+        });
+        assert!(said.contains("message") && !said.contains('\u{1b}'), "{said:?}");
+    }
+
+    #[test]
+    fn the_level_says_what_is_left_out() {
+        let work = || {
+            tracing::debug!("fine");
+            tracing::info!("usual");
+            tracing::info!(target: "sqlx", "foreign");
+        };
+        let said = logged(&level("info, sqlx=warn"), work);
+        assert!(said.contains("usual") && !said.contains("fine"), "{said}");
+        assert!(!said.contains("foreign"), "{said}");
+        assert!(logged(&level("debug"), work).contains("fine"));
+        assert_eq!(logged(&level("off"), work), "");
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for wrong in ["inof", "", "info,", "info,sqlx", "sqlx=loud", "info warn"] {
+            assert!(level(wrong).filter().is_err(), "{wrong:?}");
+        }
     }
 }

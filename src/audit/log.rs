@@ -188,7 +188,7 @@ impl AuditLog {
     pub async fn append(&self, facts: Facts, patience: Patience) -> Result<Receipt, Lost> {
         let record = self.shared.stamp.record(Kind::Exchange, facts);
         let (waiter, mut receipt) = oneshot::channel();
-        let job = Job { record, waiter: Some(Waiter { patience, receipt: waiter }) };
+        let job = Job::awaited(record, Waiter { patience, receipt: waiter });
         let wait = async {
             self.shared.jobs.send(job).await.map_err(|_| Lost::Stopped)?;
             (&mut receipt).await.unwrap_or(Err(Lost::Stopped))
@@ -213,7 +213,7 @@ impl AuditLog {
             return;
         }
         let record = stamp.record(Kind::Exchange, facts);
-        if jobs.try_send(Job { record, waiter: None }).is_err() {
+        if jobs.try_send(Job::queued(record)).is_err() {
             metrics.dropped();
         }
     }

@@ -15,6 +15,18 @@ enum Purpose {
     Read,
 }
 
+/// Whether [`open`] would say that something is wrong with `config`. Needs no runtime.
+///
+/// # Errors
+///
+/// Those of [`open`].
+pub fn check(config: &store::Config) -> Result<(), OpenError> {
+    match scheme(config)? {
+        Scheme::Sqlite => check_sqlite(config),
+        Scheme::Postgres => check_postgres(config),
+    }
+}
+
 /// The store that `config.url` names. Connects to nothing yet: a database that is away is no error
 /// here.
 ///
@@ -22,6 +34,10 @@ enum Purpose {
 ///
 /// If the URL names no store that this build has, or is malformed, or the password file cannot be
 /// read.
+///
+/// # Panics
+///
+/// Outside of a Tokio runtime. The store belongs to that runtime: use it in no other.
 pub fn open(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
     open_for(Purpose::Write, config)
 }
@@ -31,23 +47,41 @@ pub fn open(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
 /// # Errors
 ///
 /// Those of [`open`]; and if the URL names an SQLite file that is not there.
+///
+/// # Panics
+///
+/// As [`open`].
 pub fn open_existing(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
     open_for(Purpose::Read, config)
 }
 
+/// What a store is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Sqlite,
+    Postgres,
+}
+
 fn open_for(purpose: Purpose, config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
-    let url = config.url.expose_secret();
-    let Some((scheme, _)) = url.split_once(':') else {
-        return Err(OpenError::url(
-            "is no URL: write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`",
-        ));
-    };
-    match scheme {
-        "sqlite" => open_sqlite(purpose, config),
-        "postgres" | "postgresql" => open_postgres(config),
-        // Not quoted: what stands before the first colon may be part of a password.
-        _ => Err(OpenError::url("has an unknown scheme: it must be `sqlite` or `postgres`")),
+    match scheme(config)? {
+        Scheme::Sqlite => open_sqlite(purpose, config),
+        Scheme::Postgres => open_postgres(config),
     }
+}
+
+fn scheme(config: &store::Config) -> Result<Scheme, OpenError> {
+    let url = config.url.expose_secret();
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("sqlite") => Ok(Scheme::Sqlite),
+        Some("postgres" | "postgresql") => Ok(Scheme::Postgres),
+        // Not quoted: it may be anything, a password too.
+        _ => Err(OpenError::url("must be `sqlite:PATH` or `postgres://USER@HOST/DATABASE`")),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn check_sqlite(config: &store::Config) -> Result<(), OpenError> {
+    super::sqlite::check(config)
 }
 
 #[cfg(feature = "sqlite")]
@@ -59,8 +93,18 @@ fn open_sqlite(purpose: Purpose, config: &store::Config) -> Result<Arc<dyn Store
 }
 
 #[cfg(not(feature = "sqlite"))]
+fn check_sqlite(_: &store::Config) -> Result<(), OpenError> {
+    Err(OpenError::url("needs a build with the feature `sqlite`"))
+}
+
+#[cfg(not(feature = "sqlite"))]
 fn open_sqlite(_: Purpose, _: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
-    Err(OpenError::url("names an SQLite file, but this build lacks the feature `sqlite`"))
+    Err(OpenError::url("needs a build with the feature `sqlite`"))
+}
+
+#[cfg(feature = "postgres")]
+fn check_postgres(config: &store::Config) -> Result<(), OpenError> {
+    super::postgres::check(config)
 }
 
 #[cfg(feature = "postgres")]
@@ -69,6 +113,11 @@ fn open_postgres(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 #[cfg(not(feature = "postgres"))]
+fn check_postgres(_: &store::Config) -> Result<(), OpenError> {
+    Err(OpenError::url("needs a build with the feature `postgres`"))
+}
+
+#[cfg(not(feature = "postgres"))]
 fn open_postgres(_: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
-    Err(OpenError::url("names a Postgres database, but this build lacks the feature `postgres`"))
+    Err(OpenError::url("needs a build with the feature `postgres`"))
 }

@@ -28,14 +28,19 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 /// that it is the server that gives up first, if it lives.
 const ROUTINE: Duration = Duration::from_secs(8);
 /// For what people wait for: pages of a long trail.
-const READING: Duration = Duration::from_secs(60);
+const READING: Duration = Duration::from_mins(1);
 /// For migrations, and for waiting for others that migrate.
-const MIGRATING: Duration = Duration::from_secs(600);
+const MIGRATING: Duration = Duration::from_mins(10);
 
 /// [`Store`] over Postgres.
 #[derive(Debug)]
 pub struct PgStore {
     pool: PgPool,
+}
+
+/// Whether [`PgStore::open`] would say that something is wrong with `config`.
+pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
+    options::parse(config).map(drop)
 }
 
 /// A connection that goes back to the pool only if nothing went wrong with it.
@@ -49,6 +54,10 @@ impl PgStore {
     /// # Errors
     ///
     /// If the URL is malformed or the password file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime. The store belongs to that runtime: use it in no other.
     pub fn open(config: &store::Config) -> Result<Self, OpenError> {
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections.max(1))

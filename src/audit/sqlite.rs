@@ -29,7 +29,7 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 /// For whatever a gateway does all the time: longer than [`ACQUIRE`] and [`BUSY`] together.
 const ROUTINE: Duration = Duration::from_secs(10);
 /// For what people wait for: pages of a long trail; migrations.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Takes the lock for writing at once: a transaction that first reads and then writes may be refused
 /// in the middle.
@@ -51,6 +51,10 @@ impl SqliteStore {
     /// # Errors
     ///
     /// If the URL is malformed, or a password is configured.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime. The store belongs to that runtime: use it in no other.
     pub fn open(config: &store::Config) -> Result<Self, OpenError> {
         let path = parse(config)?;
         let options = SqliteConnectOptions::new()
@@ -65,6 +69,10 @@ impl SqliteStore {
     /// # Errors
     ///
     /// Those of [`open`](Self::open), and if there is no such file.
+    ///
+    /// # Panics
+    ///
+    /// As [`open`](Self::open).
     pub fn open_existing(config: &store::Config) -> Result<Self, OpenError> {
         let path = parse(config)?;
         if !path.is_file() {
@@ -99,6 +107,11 @@ impl SqliteStore {
             }
         })
     }
+}
+
+/// Whether [`SqliteStore::open`] would say that something is wrong with `config`.
+pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
+    parse(config).map(drop)
 }
 
 async fn within<T>(

@@ -22,14 +22,16 @@ const BATCH: usize = 256;
 /// How many records the writer holds before it leaves the rest to the channel.
 const HELD: usize = 4096;
 /// Between two attempts at a store that does not answer.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long a writer that is told to stop goes on trying.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A record on its way to the store.
 pub(super) struct Job {
-    pub(super) record: Record,
-    pub(super) waiter: Option<Waiter>,
+    record: Record,
+    waiter: Option<Waiter>,
+    /// The store was asked to take it: whatever it said, it may have.
+    is_attempted: bool,
 }
 
 /// Who waits for a receipt.
@@ -53,6 +55,16 @@ pub(super) struct Writer {
 // === impl Job ===
 
 impl Job {
+    /// A record that somebody waits for.
+    pub(super) fn awaited(record: Record, waiter: Waiter) -> Self {
+        Self { record, waiter: Some(waiter), is_attempted: false }
+    }
+
+    /// A record that nobody waits for.
+    pub(super) fn queued(record: Record) -> Self {
+        Self { record, waiter: None, is_attempted: false }
+    }
+
     /// Whoever announced it has given up, and it need not be stored.
     fn is_withdrawn(&self) -> bool {
         self.waiter.as_ref().is_some_and(|waiter| {
@@ -118,7 +130,7 @@ impl Writer {
             }
             let mut stopping = self.stopping.clone();
             let stopped = stopping.wait_for(|stop| *stop);
-            if tokio::time::timeout(5 * PAUSE, stopped).await.is_ok() {
+            if tokio::time::timeout(10 * PAUSE, stopped).await.is_ok() {
                 return false;
             }
         }
@@ -128,6 +140,7 @@ impl Writer {
         let mut stopping = self.stopping.clone();
         loop {
             if held.is_empty() {
+                self.metrics.queue(self.inbox.len());
                 let mut batch = Vec::new();
                 tokio::select! {
                     biased;
@@ -140,6 +153,7 @@ impl Writer {
                 }
                 held.extend(batch);
             }
+            self.metrics.queue(held.len() + self.inbox.len());
             while held.len() < HELD {
                 let Ok(job) = self.inbox.try_recv() else { break };
                 held.push_back(job);
@@ -161,7 +175,7 @@ impl Writer {
             while let Ok(job) = self.inbox.try_recv() {
                 held.push_back(job);
             }
-            held.retain(|job| !job.is_withdrawn());
+            self.withdraw(&mut held);
             if held.is_empty() {
                 return;
             }
@@ -179,8 +193,10 @@ impl Writer {
     /// One batch from the front of `held`, which keeps what the store did not take. `false`: the
     /// store is not to be had.
     async fn commit(&mut self, held: &mut VecDeque<Job>) -> bool {
-        held.retain(|job| !job.is_withdrawn());
-        self.metrics.queue(held.len() + self.inbox.len());
+        self.withdraw(held);
+        for job in held.iter_mut().take(BATCH) {
+            job.is_attempted = true;
+        }
         let batch: Vec<Record> = held.iter().take(BATCH).map(|job| job.record.clone()).collect();
         if batch.is_empty() {
             return true;
@@ -197,6 +213,23 @@ impl Writer {
             }
             Err(_) => false,
         }
+    }
+
+    /// Lets go of what was taken back. An intent that the store may have taken stays, and is closed.
+    fn withdraw(&self, held: &mut VecDeque<Job>) {
+        let mut closing = Vec::new();
+        held.retain_mut(|job| {
+            if !job.is_withdrawn() {
+                return true;
+            }
+            let may_be_stored = job.is_attempted && job.record.is_intent();
+            if may_be_stored {
+                job.waiter = None;
+                closing.push(Job::queued(never_sent(&self.stamp, &job.record)));
+            }
+            may_be_stored
+        });
+        held.extend(closing);
     }
 
     /// One bad record costs only itself.
@@ -240,7 +273,7 @@ impl Writer {
             {
                 // Its request gave up while the commit ran: the origin has not heard of it.
                 let record = never_sent(&self.stamp, &intent);
-                held.push_back(Job { record, waiter: None });
+                held.push_back(Job::queued(record));
             }
         }
     }

@@ -11,11 +11,7 @@ use crate::proxy::Origin;
 /// Takes down all that is wrong with values which are well-formed one by one.
 pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
     check_server(config, mistakes);
-    if let Some(url) = &config.origin.url
-        && let Err(error) = Origin::parse(url)
-    {
-        mistakes.add("origin.url", error);
-    }
+    check_origin(config, mistakes);
     for (key, wait) in [
         ("origin.connect_timeout", config.origin.connect_timeout),
         ("origin.guarded_timeout", config.origin.guarded_timeout),
@@ -32,6 +28,19 @@ pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
     check_database(config, mistakes);
     if let Err(error) = config.log.filter() {
         mistakes.add("log.level", error);
+    }
+}
+
+fn check_origin(config: &Config, mistakes: &mut Mistakes) {
+    let Some(url) = &config.origin.url else { return };
+    match Origin::parse(url) {
+        Ok(origin) => {
+            let origin = origin.authority().as_str();
+            if config.server.listen.iter().any(|address| address.as_str() == origin) {
+                mistakes.add("origin.url", "must not be an address of `server.listen`: a circle");
+            }
+        }
+        Err(error) => mistakes.add("origin.url", error),
     }
 }
 

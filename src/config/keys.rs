@@ -7,8 +7,7 @@ use serde::forward_to_deserialize_any;
 struct FieldNames<'a>(&'a mut &'static [&'static str]);
 
 /// The keys of the section `T`.
-#[must_use]
-pub fn keys<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+pub(super) fn keys<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
     // Always an error: nothing was given. The names are what we came for.
     let _ = T::deserialize(FieldNames(&mut names));

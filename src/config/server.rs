@@ -101,11 +101,13 @@ impl Address {
 }
 
 impl FromStr for Address {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with("unix:") || text.starts_with("fd:") {
-            return Err("`unix:` and `fd:` are of a later version; write \"HOST:PORT\"");
+            return Err(format!(
+                "{text:?}: `unix:` and `fd:` are of a later version; write \"HOST:PORT\""
+            ));
         }
         let is_name = |host: &str| {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
@@ -117,7 +119,10 @@ impl FromStr for Address {
         if text.parse::<SocketAddr>().is_ok() || is_host_and_port {
             Ok(Self(text.to_owned()))
         } else {
-            Err("not an address; write \"HOST:PORT\", as in \"127.0.0.1:8009\" or \"[::1]:8009\"")
+            Err(format!(
+                "{text:?} is not an address; write \"HOST:PORT\", as in \"127.0.0.1:8009\" or \
+                 \"[::1]:8009\""
+            ))
         }
     }
 }
@@ -158,13 +163,16 @@ impl<'de> Deserialize<'de> for Address {
 // === impl Network ===
 
 impl FromStr for Network {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        let network = network.map_err(
-            |_| "not a network; write one as in \"10.0.0.0/8\", \"fd00::/8\" or \"192.0.2.1\"",
-        )?;
+        let network = network.map_err(|_| {
+            format!(
+                "{text:?} is not a network; write one as in \"10.0.0.0/8\", \"fd00::/8\" or \
+                 \"192.0.2.1\""
+            )
+        })?;
         Ok(Self(network.trunc()))
     }
 }

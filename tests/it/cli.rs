@@ -1,5 +1,7 @@
 //! The commands, by the binary itself: what they print where, and how they end.
 
+#![expect(clippy::unwrap_used, reason = "what a helper cannot do fails its test")]
+
 #[cfg(feature = "sqlite")]
 mod trail;
 
@@ -8,7 +10,6 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 const DONE: i32 = 0;
-const FAILED: i32 = 1;
 const USAGE: i32 = 64;
 const CONFIG: i32 = 78;
 

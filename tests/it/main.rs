@@ -1,6 +1,18 @@
-//! All integration tests, in one binary.
+//! The integration tests, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must stop, and the lint knows only those within `#[test]`"
+)]
 
 #[cfg(feature = "gateway")]
 mod cli;
+#[cfg(feature = "postgres")]
+mod cluster;
 #[cfg(feature = "gateway")]
 mod config;
+#[cfg(feature = "sqlite")]
+mod guard;
+#[cfg(feature = "sqlite")]
+mod rig;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod store;

@@ -4,7 +4,7 @@ use sqlx::types::Json;
 use sqlx::{Connection, Executor};
 
 use super::PgStore;
-use crate::audit::record::{Commitment, Record};
+use crate::audit::record::{Commitment, Judged, Outcome, Phase, Record};
 use crate::audit::store::Error;
 use crate::matrix::{Action, EventType, Preference};
 
@@ -69,7 +69,7 @@ fn bound(batch: &[Record]) -> Statement<'_> {
         .bind(column(batch, |record| record.id))
         .bind(column(batch, |record| record.kind.as_str()))
         .bind(column(batch, |record| record.facts.exchange_id))
-        .bind(column(batch, |record| record.facts.phase.map(|phase| phase.as_str())))
+        .bind(column(batch, |record| record.facts.phase.map(Phase::as_str)))
         .bind(column(batch, |record| record.recorded_at))
         .bind(column(batch, |record| record.instance.as_str()))
         .bind(column(batch, |record| record.run_id))
@@ -90,9 +90,9 @@ fn bound(batch: &[Record]) -> Statement<'_> {
         .bind(column(batch, |record| hash(&record.authenticated)))
         .bind(column(batch, |record| hash(&record.client)))
         .bind(column(batch, |record| record.facts.preference.map(Preference::as_str)))
-        .bind(column(batch, |record| record.facts.verdict.map(|verdict| verdict.as_str())))
+        .bind(column(batch, |record| record.facts.verdict.map(Judged::as_str)))
         .bind(column(batch, |record| Json(&record.facts.violations)))
-        .bind(column(batch, |record| record.facts.outcome.map(|outcome| outcome.as_str())))
+        .bind(column(batch, |record| record.facts.outcome.map(Outcome::as_str)))
         .bind(column(batch, |record| record.facts.origin_status.map(i32::from)))
         .bind(column(batch, |record| record.facts.errcode.as_deref()))
         .bind(column(batch, |record| record.facts.request_id.as_deref()))

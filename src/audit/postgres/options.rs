@@ -41,6 +41,12 @@ pub(super) fn parse(config: &Config) -> Result<PgConnectOptions, OpenError> {
              names and passwords percent-encoded",
         )
     })?;
+    // What follows a `/` in a password would be taken for the database, and named in errors.
+    if options.get_database().is_some_and(|name| name.contains(['/', '@'])) {
+        return Err(OpenError::url(
+            "has a `/` where none may be: in a password it is written `%2F`",
+        ));
+    }
     if let Some(file) = &config.password_file {
         let password = std::fs::read_to_string(file).map_err(|error| {
             OpenError::password_file(format!("cannot read {}", file.display()), error)

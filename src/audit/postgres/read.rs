@@ -4,9 +4,10 @@ use sqlx::Connection;
 use uuid::Uuid;
 
 use super::PgStore;
-use crate::audit::record::{Outcome, Stored};
+use crate::audit::record::{Judged, Outcome, Stored};
 use crate::audit::row::{self, Row};
 use crate::audit::store::{Error, Query};
+use crate::matrix::Action;
 
 /// Of one snapshot, and a promise not to change anything.
 const BEGIN: &str = "
@@ -69,9 +70,9 @@ pub(super) async fn page(store: &PgStore, query: &Query) -> Result<Vec<Stored>, 
         .bind(query.user.as_deref())
         .bind(query.since)
         .bind(query.until)
-        .bind(query.action.map(|action| action.as_str()))
-        .bind(query.verdict.map(|verdict| verdict.as_str()))
-        .bind(query.outcome.map(|outcome| outcome.as_str()))
+        .bind(query.action.map(Action::as_str))
+        .bind(query.verdict.map(Judged::as_str))
+        .bind(query.outcome.map(Outcome::as_str))
         .bind(query.outcome == Some(Outcome::Unanswered))
         .bind(query.before)
         .bind((query.limit > 0).then_some(i64::from(query.limit)));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::SqliteStore;
-use crate::audit::record::Record;
+use crate::audit::record::{Judged, Outcome, Phase, Record};
 use crate::audit::store::Error;
 use crate::matrix::{Action, EventType, Preference};
 
@@ -58,7 +58,7 @@ fn line(record: &Record) -> Result<Value, Error> {
         "id": record.id.simple().to_string(),
         "kind": record.kind.as_str(),
         "exchange_id": facts.exchange_id.map(|id| id.simple().to_string()),
-        "phase": facts.phase.map(|phase| phase.as_str()),
+        "phase": facts.phase.map(Phase::as_str),
         "recorded_at": record.recorded_at.timestamp_micros(),
         "instance": record.instance,
         "run_id": record.run_id.simple().to_string(),
@@ -79,9 +79,9 @@ fn line(record: &Record) -> Result<Value, Error> {
         "authenticated_commitment": record.authenticated.hash.map(hex::encode),
         "client_commitment": record.client.hash.map(hex::encode),
         "preference": facts.preference.map(Preference::as_str),
-        "verdict": facts.verdict.map(|verdict| verdict.as_str()),
+        "verdict": facts.verdict.map(Judged::as_str),
         "violations": json!(facts.violations).to_string(),
-        "outcome": facts.outcome.map(|outcome| outcome.as_str()),
+        "outcome": facts.outcome.map(Outcome::as_str),
         "origin_status": facts.origin_status,
         "errcode": facts.errcode,
         "request_id": facts.request_id,

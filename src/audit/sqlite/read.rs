@@ -4,9 +4,10 @@ use sqlx::sqlite::SqliteArguments;
 use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::audit::record::{Outcome, Stored};
+use crate::audit::record::{Judged, Outcome, Stored};
 use crate::audit::row::{self, Row};
 use crate::audit::store::{Error, Query};
+use crate::matrix::Action;
 
 /// The columns of [`Row`], then `rest`.
 macro_rules! select {
@@ -58,9 +59,9 @@ pub(super) async fn page(store: &SqliteStore, query: &Query) -> Result<Vec<Store
         .bind(query.user.as_deref())
         .bind(query.since.map(|time| time.timestamp_micros()))
         .bind(query.until.map(|time| time.timestamp_micros()))
-        .bind(query.action.map(|action| action.as_str()))
-        .bind(query.verdict.map(|verdict| verdict.as_str()))
-        .bind(query.outcome.map(|outcome| outcome.as_str()))
+        .bind(query.action.map(Action::as_str))
+        .bind(query.verdict.map(Judged::as_str))
+        .bind(query.outcome.map(Outcome::as_str))
         .bind(query.outcome == Some(Outcome::Unanswered))
         .bind(query.before)
         .bind(if query.limit == 0 { -1 } else { i64::from(query.limit) });

@@ -84,25 +84,22 @@ impl From<sqlx::Error> for Error {
 
 impl From<MigrateError> for Error {
     fn from(error: MigrateError) -> Self {
-        match error {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
-                if blames_the_moment(&error) =>
-            {
-                Self::Unavailable(error)
-            }
-            error => Self::Migrate(error),
+        if let MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) = &error
+            && blames_the_moment(cause)
+        {
+            return Self::Unavailable(sqlx::Error::Migrate(Box::new(error)));
         }
+        Self::Migrate(error)
     }
 }
 
 /// Only then is giving a record up right: a role without a permission, or a full disk, is mended one
 /// day, and the record is still wanted.
 fn blames_the_data(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_) => true,
-        sqlx::Error::Database(error) => blames_the_data_by_code(error.as_ref()),
-        _ => false,
+    if let sqlx::Error::Database(error) = error {
+        return blames_the_data_by_code(error.as_ref());
     }
+    matches!(error, sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_))
 }
 
 fn blames_the_data_by_code(error: &dyn sqlx::error::DatabaseError) -> bool {

@@ -1,0 +1,274 @@
+//! A Postgres of the test's own: started, stopped, frozen, killed.
+//!
+//! Every [`Cluster`] is a server with a data folder and a port of its own. It ends with the value;
+//! and, as a watchdog holds the other end of a pipe, with the test's process, however that ends.
+//! The folder that `initdb` makes is made once and copied after.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tempfile::TempDir;
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Reads the server's pid, and 0 once it is gone, from its input; at the end of that the test is
+/// over, one way or the other. The folder is $1.
+const WATCHDOG: &str = r#"
+    pid=0
+    while read -r line; do pid=$line; done
+    if [ "$pid" -gt 0 ]; then
+        kill -9 $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) "$pid" 2>/dev/null
+    fi
+    for _ in 1 2 3 4 5; do rm -rf "$1" && break; sleep 0.2; done
+"#;
+
+/// A Postgres server.
+pub(crate) struct Cluster {
+    folder: PathBuf,
+    port: u16,
+    server: Child,
+    /// The watchdog's input.
+    leash: Option<ChildStdin>,
+    watchdog: Child,
+    databases: AtomicU32,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// A new server with an empty cluster.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("kbg-cluster-").tempdir().unwrap().keep();
+        let mut watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "watchdog"])
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Whoever kills the test's process group must not kill the watchdog.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let leash = watchdog.stdin.take();
+        let template = template();
+        run(Command::new("cp").arg("-a").arg(&template).arg(folder.join("data")));
+        give_to_postgres(&folder);
+        let port = free_port();
+        let server = spawn(&folder, port);
+        let mut cluster =
+            Self { folder, port, server, leash, watchdog, databases: AtomicU32::new(0) };
+        while !cluster.is_ready().await {
+            cluster.port = free_port();
+            cluster.server = spawn(&cluster.folder, cluster.port);
+        }
+        cluster
+    }
+
+    /// The URL of a new, empty database.
+    pub(crate) async fn database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
+        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+        connection.close().await.unwrap();
+        self.url(&name)
+    }
+
+    /// The URL of the database `name`, as the superuser.
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// Kills the server, its backends too, without warning.
+    pub(crate) fn kill9(&mut self) {
+        self.signal_all("KILL");
+        self.server.wait().unwrap();
+        self.tell_watchdog(0);
+    }
+
+    /// Freezes the server: connections stay, and nothing answers.
+    pub(crate) fn stop_signal(&self) {
+        self.signal_all("STOP");
+    }
+
+    /// Thaws the server.
+    pub(crate) fn cont_signal(&self) {
+        self.signal_all("CONT");
+    }
+
+    /// Starts the server again, in the same place, after killing it if it lives.
+    pub(crate) async fn restart(&mut self) {
+        if self.server.try_wait().unwrap().is_none() {
+            self.kill9();
+        }
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            self.server = spawn(&self.folder, self.port);
+            if self.is_ready().await {
+                return;
+            }
+            // What a killed server leaves behind is in the way for a moment.
+            assert!(Instant::now() < deadline, "Postgres did not start again: {}", self.log());
+        }
+    }
+
+    /// Waits until the server answers, and it is this one; `false` if it ended instead.
+    async fn is_ready(&mut self) -> bool {
+        let deadline = Instant::now() + START_LIMIT;
+        self.tell_watchdog(self.server.id());
+        while self.server.try_wait().unwrap().is_none() {
+            if self.answers().await.is_ok_and(|folder| Path::new(&folder).starts_with(&self.folder))
+            {
+                return true;
+            }
+            assert!(Instant::now() < deadline, "Postgres did not start: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        self.tell_watchdog(0);
+        false
+    }
+
+    async fn answers(&self) -> sqlx::Result<String> {
+        let mut connection = PgConnection::connect(&self.url("postgres")).await?;
+        let folder = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(folder)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// The server first: what it starts in between is none of its list.
+    fn signal_all(&self, signal: &str) {
+        let pid = self.server.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        // A backend may end by itself meanwhile; that is no failure.
+        let _ = Command::new("sh")
+            .args(["-c", "kill -s \"$@\" 2>/dev/null", "kill", signal])
+            .arg(pid.to_string())
+            .args(children.split_whitespace())
+            .status()
+            .unwrap();
+    }
+
+    fn tell_watchdog(&mut self, pid: u32) {
+        if let Some(leash) = &mut self.leash {
+            writeln!(leash, "{pid}").unwrap();
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // The watchdog's work is the same, whether the test ended or was killed.
+        drop(self.leash.take());
+        let _ = self.watchdog.wait();
+        let _ = self.server.wait();
+    }
+}
+
+/// Postgres refuses to run as root.
+fn as_postgres(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
+    command
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+fn give_to_postgres(folder: &Path) {
+    if is_root() {
+        run(Command::new("chown").arg("postgres:postgres").arg(folder));
+    }
+}
+
+fn spawn(folder: &Path, port: u16) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    as_postgres(&binaries().join("postgres"))
+        .arg("-D")
+        .arg(folder.join("data"))
+        .args(["-p", &port.to_string()])
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+        .args(["-c", "shared_buffers=16MB", "-c", "max_connections=60"])
+        // No test takes the machine's power away; what a killed server wrote, the kernel keeps.
+        .args(["-c", "fsync=off"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+/// The folder that `initdb` made, by this or another test.
+fn template() -> PathBuf {
+    let binaries = binaries();
+    let version = binaries.parent().unwrap().file_name().unwrap().to_str().unwrap();
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let template = store.join(format!("postgres-{version}"));
+    if !template.exists() {
+        // Not in the target folder: `postgres` may have no way to there.
+        let workshop = TempDir::new().unwrap();
+        give_to_postgres(workshop.path());
+        let data = workshop.path().join("data");
+        run(as_postgres(&binaries.join("initdb"))
+            .arg("-D")
+            .arg(&data)
+            .args(["--no-sync", "--auth=trust", "--username=postgres"])
+            .args(["--encoding=UTF8", "--locale=C"])
+            .current_dir(workshop.path()));
+        let copy = store.join(format!("postgres-{version}.{}", std::process::id()));
+        run(Command::new("cp").arg("-a").arg(&data).arg(&copy));
+        if fs::rename(&copy, &template).is_err() {
+            // Another test was quicker.
+            fs::remove_dir_all(&copy).unwrap();
+        }
+    }
+    template
+}
+
+/// The newest Postgres of Debian's packages, else the one on the path.
+fn binaries() -> PathBuf {
+    let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let version = path.file_name()?.to_str()?.parse().ok()?;
+            let binaries = path.join("bin");
+            binaries.join("initdb").exists().then_some((version, binaries))
+        })
+        .collect();
+    found.sort();
+    found.pop().map_or_else(
+        || {
+            let output = Command::new("pg_config").arg("--bindir").output();
+            let output = output.expect("Postgres is installed");
+            PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+        },
+        |(_, binaries)| binaries,
+    )
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

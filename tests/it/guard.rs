@@ -1,0 +1,6 @@
+//! PUT, GET, DELETE: verdicts, answers, records.
+
+mod identity;
+mod outage;
+mod read;
+mod write;

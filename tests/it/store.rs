@@ -1,0 +1,86 @@
+//! What [`Store`] promises, held against every implementation.
+
+mod bench;
+mod opening;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod suite;
+
+/// One test for each claim of the suite and each store.
+macro_rules! conformance {
+    ($($group:ident: { $($claim:ident),+ $(,)? })+) => {
+        #[cfg(feature = "sqlite")]
+        mod sqlite_conforms {
+            $($(
+                #[tokio::test]
+                async fn $claim() {
+                    super::suite::$group::$claim(&super::bench::Bench::sqlite()).await;
+                }
+            )+)+
+        }
+
+        #[cfg(feature = "postgres")]
+        mod postgres_conforms {
+            $($(
+                #[tokio::test]
+                async fn $claim() {
+                    super::suite::$group::$claim(&super::bench::Bench::postgres().await).await;
+                }
+            )+)+
+        }
+    };
+}
+
+conformance! {
+    append: {
+        every_field_comes_back_as_it_was,
+        fields_that_are_not_known_come_back_null,
+        every_word_comes_back,
+        awkward_text_comes_back,
+        a_record_erased_in_part_comes_back,
+        an_empty_batch_is_no_error,
+        a_batch_of_many_is_one,
+        to_append_twice_is_to_append_once,
+        a_record_never_changes,
+        a_batch_with_a_bad_record_leaves_nothing,
+        a_nul_is_refused,
+        two_closers_write_one_record,
+        appending_at_once_loses_nothing,
+        what_was_appended_is_there_for_the_next_process,
+        stored_at_is_the_databases_clock,
+        records_of_any_year_are_kept,
+    }
+    read: {
+        the_newest_comes_first,
+        pages_meet_without_gap_or_overlap,
+        a_limit_of_zero_is_all,
+        a_user_is_found_as_claimed_and_as_authenticated,
+        since_is_inclusive_and_until_exclusive,
+        each_action_is_found_alone,
+        each_verdict_is_found_alone,
+        each_outcome_is_found_alone,
+        filters_add_up,
+        an_open_intent_reads_as_unanswered,
+        an_exchange_is_both_its_records_oldest_first,
+    }
+    runs: {
+        a_run_that_is_renewed_lives,
+        a_run_that_was_not_renewed_is_dead,
+        a_run_that_ended_is_dead_at_once,
+        a_buried_run_is_dead_no_more,
+        a_living_run_cannot_be_buried,
+        a_run_renewed_after_it_was_thought_dead_lives_again,
+        open_intents_are_those_of_the_run_without_an_outcome,
+        open_intents_stop_at_the_limit,
+    }
+    schema: {
+        an_empty_database_is_outdated,
+        nothing_works_on_an_empty_database_and_the_error_says_why,
+        migrating_again_changes_nothing,
+        five_may_migrate_at_once,
+        a_newer_schema_is_an_error_that_says_so,
+        maintaining_a_new_trail_has_nothing_to_say,
+    }
+}

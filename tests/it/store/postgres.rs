@@ -1,0 +1,307 @@
+//! What holds for Postgres alone: partitions, crashes, silence, synchronous commit.
+
+use std::time::{Duration, Instant};
+
+use chrono::{Datelike, Months, NaiveDate, Utc};
+use key_backup_gateway::audit::postgres::PgStore;
+use key_backup_gateway::audit::record::Record;
+use key_backup_gateway::audit::store::{Error, Query, Store};
+use sqlx::PgPool;
+
+use super::bench::{Bench, Gateway, all, config, full};
+use crate::cluster::Cluster;
+
+/// The first day of the month, `ahead` months from now.
+#[expect(clippy::disallowed_methods, reason = "the database has no other clock")]
+fn month(ahead: u32) -> NaiveDate {
+    let today = Utc::now().date_naive();
+    today.with_day(1).unwrap().checked_add_months(Months::new(ahead)).unwrap()
+}
+
+fn partition(month: NaiveDate) -> String {
+    month.format("audit_record_%Y_%m").to_string()
+}
+
+/// A record of the first microsecond of `day`, and one of the last of the day before.
+fn around(day: NaiveDate) -> [Record; 2] {
+    [
+        Gateway::at(&format!("{day}T00:00:00Z")).record(full()),
+        Gateway::at(&format!("{}T23:59:59.999999Z", day.pred_opt().unwrap())).record(full()),
+    ]
+}
+
+async fn partition_of(pool: &PgPool, record: &Record) -> String {
+    sqlx::query_scalar("SELECT tableoid::regclass::text FROM audit_record WHERE id = $1")
+        .bind(record.id)
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+async fn partitions(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT inhrelid::regclass::text FROM pg_inherits
+        WHERE inhparent = 'audit_record'::regclass ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn migrating_makes_this_month_and_three_ahead() {
+    let bench = Bench::postgres().await;
+    bench.migrated().await;
+    let pool = PgPool::connect(&bench.url()).await.unwrap();
+
+    let mut expected: Vec<String> = (0..4).map(|ahead| partition(month(ahead))).collect();
+    expected.push("audit_record_default".to_owned());
+    assert_eq!(partitions(&pool).await, expected);
+}
+
+#[tokio::test]
+async fn a_record_goes_to_the_month_of_its_id() {
+    let bench = Bench::postgres().await;
+    let store = bench.migrated().await;
+    let [first, last] = around(month(1));
+    let old = Gateway::at("1999-06-01T00:00:00Z").record(full());
+    let future = Gateway::at("2099-06-01T00:00:00Z").record(full());
+    store.append(&[first.clone(), last.clone(), old.clone(), future.clone()]).await.unwrap();
+    let pool = PgPool::connect(&bench.url()).await.unwrap();
+
+    assert_eq!(partition_of(&pool, &first).await, partition(month(1)));
+    assert_eq!(partition_of(&pool, &last).await, partition(month(0)));
+    assert_eq!(partition_of(&pool, &old).await, "audit_record_default");
+    assert_eq!(partition_of(&pool, &future).await, "audit_record_default");
+}
+
+#[tokio::test]
+async fn maintaining_makes_the_months_that_are_missing() {
+    let bench = Bench::postgres().await;
+    let store = bench.migrated().await;
+    let missing = partition(month(2));
+    bench.execute(&format!("DROP TABLE {missing}")).await;
+    let pool = PgPool::connect(&bench.url()).await.unwrap();
+    assert!(!partitions(&pool).await.contains(&missing));
+
+    assert!(store.maintain().await.unwrap().is_empty());
+    assert!(partitions(&pool).await.contains(&missing));
+    let [first, _] = around(month(2));
+    store.append(std::slice::from_ref(&first)).await.unwrap();
+    assert_eq!(partition_of(&pool, &first).await, missing);
+    // As the others are: to append again finds the id there.
+    store.append(std::slice::from_ref(&first)).await.unwrap();
+    assert_eq!(all(&*store).await, [first]);
+}
+
+#[tokio::test]
+async fn a_month_whose_rows_lie_in_the_default_partition_stays_there_and_that_is_said() {
+    let bench = Bench::postgres().await;
+    let store = bench.migrated().await;
+    for ahead in [1, 2] {
+        bench.execute(&format!("DROP TABLE {}", partition(month(ahead)))).await;
+    }
+    let [first, _] = around(month(1));
+    store.append(std::slice::from_ref(&first)).await.unwrap();
+    let pool = PgPool::connect(&bench.url()).await.unwrap();
+
+    let sentences = store.maintain().await.unwrap();
+    assert_eq!(sentences.len(), 1, "{sentences:?}");
+    let expected = month(1).format("records of %Y-%m lie in the default partition").to_string();
+    assert!(sentences[0].starts_with(&expected), "{sentences:?}");
+    // The record is where it was, and the other month was made all the same.
+    assert_eq!(partition_of(&pool, &first).await, "audit_record_default");
+    assert!(partitions(&pool).await.contains(&partition(month(2))));
+    assert_eq!(all(&*store).await, [first]);
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_make_tables_appends_and_is_told() {
+    let bench = Bench::postgres().await;
+    bench.migrated().await;
+    bench
+        .execute(&format!(
+            "DROP TABLE {};
+            CREATE ROLE writer LOGIN;
+            GRANT SELECT, INSERT ON audit_record TO writer",
+            partition(month(3))
+        ))
+        .await;
+    let url = bench.url().replace("postgres@", "writer@");
+    let store = PgStore::open(&config(&url)).unwrap();
+    store.append(&[Gateway::new().record(full())]).await.unwrap();
+
+    let sentences = store.maintain().await.unwrap();
+    assert_eq!(sentences.len(), 1, "{sentences:?}");
+    assert!(sentences[0].contains(&partition(month(3))), "{sentences:?}");
+    // No permission is no fault of the records.
+    let result = store.renew(uuid::Uuid::max(), "gateway-1").await;
+    assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn every_column_is_explained() {
+    let bench = Bench::postgres().await;
+    bench.migrated().await;
+    let pool = PgPool::connect(&bench.url()).await.unwrap();
+    let columns: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT attrelid::regclass || '.' || attname, col_description(attrelid, attnum) IS NULL
+        FROM pg_attribute
+        WHERE attrelid IN ('audit_record'::regclass, 'audit_run'::regclass) AND attnum > 0",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+
+    assert_eq!(columns.len(), 35 + 6);
+    let bare: Vec<_> = columns.iter().filter(|(_, bare)| *bare).collect();
+    assert!(bare.is_empty(), "{bare:?}");
+}
+
+#[tokio::test]
+async fn appended_records_survive_a_server_that_is_killed() {
+    let mut cluster = Cluster::start().await;
+    let store = PgStore::open(&config(&cluster.database().await)).unwrap();
+    store.migrate().await.unwrap();
+    let gateway = Gateway::new();
+    let mut appended: Vec<Record> = Vec::new();
+    for _ in 0..10 {
+        let record = gateway.next(full());
+        store.append(std::slice::from_ref(&record)).await.unwrap();
+        appended.push(record);
+    }
+    cluster.kill9();
+    let gone = store.append(&[gateway.next(full())]).await;
+    assert!(matches!(gone, Err(Error::Unavailable(_))), "{gone:?}");
+    cluster.restart().await;
+
+    // The same store finds the server again.
+    appended.reverse();
+    assert_eq!(all(&store).await, appended);
+}
+
+#[tokio::test]
+async fn a_silent_server_is_unavailable_in_time_and_found_again() {
+    let cluster = Cluster::start().await;
+    let store = PgStore::open(&config(&cluster.database().await)).unwrap();
+    store.migrate().await.unwrap();
+    let record = Gateway::new().record(full());
+    store.append(std::slice::from_ref(&record)).await.unwrap();
+    cluster.stop_signal();
+    // More often than there are connections: none may be lost to it.
+    let begun = Instant::now();
+    for _ in 0..6 {
+        let silent = store.append(std::slice::from_ref(&record)).await;
+        assert!(matches!(silent, Err(Error::Unavailable(_))), "{silent:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(6 * 5), "{:?}", begun.elapsed());
+    cluster.cont_signal();
+
+    store.append(std::slice::from_ref(&record)).await.unwrap();
+    assert_eq!(all(&store).await, [record]);
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_leaves_no_connection_behind() {
+    let cluster = Cluster::start().await;
+    let store = PgStore::open(&config(&cluster.database().await)).unwrap();
+    store.migrate().await.unwrap();
+    let record = Gateway::new().record(full());
+    for _ in 0..10 {
+        let append = store.append(std::slice::from_ref(&record));
+        let _ = tokio::time::timeout(Duration::from_micros(500), append).await;
+    }
+
+    store.append(std::slice::from_ref(&record)).await.unwrap();
+    assert_eq!(all(&store).await, [record]);
+}
+
+#[tokio::test]
+async fn a_commit_that_the_standby_does_not_confirm_is_no_receipt() {
+    let cluster = Cluster::start().await;
+    let url = cluster.database().await;
+    let store = PgStore::open(&config(&url)).unwrap();
+    store.migrate().await.unwrap();
+    let pool = PgPool::connect(&url).await.unwrap();
+    // Nobody of that name will ever come.
+    for sql in ["ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()"]
+    {
+        sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+    }
+    while sqlx::query_scalar::<_, String>("SHOW synchronous_standby_names")
+        .fetch_one(&pool)
+        .await
+        .unwrap()
+        .is_empty()
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Longer than `statement_timeout`, which would make a success of it.
+    let result = store.append(&[Gateway::new().record(full())]).await;
+
+    assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn synchronous_commit_is_raised_and_never_lowered() {
+    for (configured, expected) in
+        [("off", "on"), ("local", "on"), ("remote_write", "on"), ("remote_apply", "remote_apply")]
+    {
+        let bench = Bench::postgres().await;
+        let store = bench.migrated().await;
+        // What stands in the transaction that inserts.
+        bench
+            .execute(&format!(
+                "ALTER DATABASE test_0 SET synchronous_commit = '{configured}';
+                ALTER TABLE audit_record ALTER COLUMN version
+                    SET DEFAULT current_setting('synchronous_commit');
+                CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN NEW.version := current_setting('synchronous_commit'); RETURN NEW; END $$;
+                CREATE TRIGGER note BEFORE INSERT ON audit_record
+                    FOR EACH ROW EXECUTE FUNCTION note()"
+            ))
+            .await;
+        store.close().await;
+        let store = bench.store();
+        store.append(&[Gateway::new().record(full())]).await.unwrap();
+
+        assert_eq!(all(&*store).await[0].version, expected, "{configured}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_in_the_session() {
+    let bench = Bench::postgres().await;
+    let url = bench.url();
+    let mut config = config(&url);
+    config.max_connections = 1;
+    let store = PgStore::open(&config).unwrap();
+    store.migrate().await.unwrap();
+    store.append(&[Gateway::new().record(full())]).await.unwrap();
+    store.page(&Query::default()).await.unwrap();
+    store.renew(uuid::Uuid::max(), "gateway-1").await.unwrap();
+    store.maintain().await.unwrap();
+    // A trail of its own is what shows a session from within.
+    bench
+        .execute(
+            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                NEW.instance := (SELECT count(*) FROM pg_prepared_statements WHERE name <> '');
+                RETURN NEW; END $$;
+            CREATE TRIGGER note BEFORE INSERT ON audit_run FOR EACH ROW EXECUTE FUNCTION note()",
+        )
+        .await;
+    store.renew(uuid::Uuid::nil(), "gateway-1").await.unwrap();
+    let pool = PgPool::connect(&url).await.unwrap();
+    let prepared: String = sqlx::query_scalar("SELECT instance FROM audit_run WHERE run_id = $1")
+        .bind(uuid::Uuid::nil())
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(prepared, "0");
+    let locks: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(locks, 0);
+}

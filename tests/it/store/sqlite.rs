@@ -1,0 +1,67 @@
+//! What holds for SQLite alone.
+
+use std::os::unix::fs::PermissionsExt;
+
+use key_backup_gateway::audit::sqlite::SqliteStore;
+use key_backup_gateway::audit::store::{Error, Query, Store};
+
+use super::bench::{Bench, Gateway, all, config, full};
+
+#[tokio::test]
+async fn the_file_and_its_companions_are_their_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("trail.db").display());
+    let store = SqliteStore::open(&config(&url)).unwrap();
+    store.migrate().await.unwrap();
+    store.append(&[Gateway::new().record(full())]).await.unwrap();
+
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        seen.push(entry.file_name().into_string().unwrap());
+    }
+    seen.sort();
+    assert_eq!(seen, ["trail.db", "trail.db-shm", "trail.db-wal"]);
+}
+
+#[tokio::test]
+async fn only_migrate_makes_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trail.db");
+    let store = SqliteStore::open(&config(&format!("sqlite:{}", file.display()))).unwrap();
+    let append = store.append(&[Gateway::new().record(full())]).await;
+    let page = store.page(&Query::default()).await;
+
+    assert!(matches!(append, Err(Error::Unavailable(_))), "{append:?}");
+    assert!(matches!(page, Err(Error::Unavailable(_))), "{page:?}");
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_unavailable() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("not/there/trail.db");
+    let store = SqliteStore::open(&config(&format!("sqlite:{}", file.display()))).unwrap();
+    let result = store.migrate().await;
+
+    assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_reader_reads_beside_a_writer_and_after_it_and_changes_nothing() {
+    let bench = Bench::sqlite();
+    let store = bench.migrated().await;
+    let record = Gateway::new().record(full());
+    store.append(std::slice::from_ref(&record)).await.unwrap();
+    let reader = SqliteStore::open_existing(&config(&bench.url())).unwrap();
+    assert_eq!(all(&reader).await, [record.clone()]);
+    reader.check_schema().await.unwrap();
+    let result = reader.append(&[Gateway::new().record(full())]).await;
+    assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
+    reader.close().await;
+    store.close().await;
+
+    let reader = SqliteStore::open_existing(&config(&bench.url())).unwrap();
+    assert_eq!(all(&reader).await, [record]);
+}

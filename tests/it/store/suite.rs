@@ -1,0 +1,6 @@
+//! The claims that every store is held to.
+
+pub(super) mod append;
+pub(super) mod read;
+pub(super) mod runs;
+pub(super) mod schema;
