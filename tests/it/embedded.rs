@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, put};
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -34,7 +34,7 @@ enum StartError {
 /// A homeserver as its makers write it.
 fn homeserver() -> Router {
     let whoami = |headers: HeaderMap| async move {
-        match headers.get("authorization").map(axum::http::HeaderValue::as_bytes) {
+        match headers.get("authorization").map(HeaderValue::as_bytes) {
             Some(b"Bearer alice") => {
                 (StatusCode::OK, r#"{"user_id":"@alice:test","device_id":"PHONE"}"#)
             }
