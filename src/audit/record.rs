@@ -106,7 +106,7 @@ pub struct Facts {
     pub outcome: Option<Outcome>,
     /// The status of the origin's answer.
     pub origin_status: Option<u16>,
-    /// The errcode of the answer, ours or the origin's.
+    /// The errcode of the origin's answer.
     pub errcode: Option<String>,
     /// The request id.
     pub request_id: Option<String>,
