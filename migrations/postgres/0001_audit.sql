@@ -69,7 +69,7 @@ COMMENT ON COLUMN audit_record.verdict IS 'accept, clear or refuse; null if noth
 COMMENT ON COLUMN audit_record.violations IS 'Why it was refused: a list of codes';
 COMMENT ON COLUMN audit_record.outcome IS 'refused, answered, unanswered (the origin may have acted) or failed (certainly never sent); null on intents';
 COMMENT ON COLUMN audit_record.origin_status IS 'The status of the origin''s answer';
-COMMENT ON COLUMN audit_record.errcode IS 'The errcode of the answer, ours or the origin''s';
+COMMENT ON COLUMN audit_record.errcode IS 'The errcode of the origin''s answer';
 COMMENT ON COLUMN audit_record.request_id IS 'The request id';
 COMMENT ON COLUMN audit_record.traceparent IS 'The client''s traceparent';
 COMMENT ON COLUMN audit_record.body_sha256 IS 'SHA-256 of the body that was judged';
