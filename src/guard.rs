@@ -30,7 +30,8 @@
 //! ));
 //! let metrics = guard::Metrics::new(&mut registry);
 //! let layer = guard::GuardLayer::new(identify, audit, &guard::Config::default(), metrics);
-//! let guarded = layer.layer(homeserver); // serve this one
+//! let guarded: guard::Guard<axum::Router, std::convert::Infallible> = layer.layer(homeserver);
+//! // Serve `guarded`: it is a tower service like any other.
 //! # guarded
 //! # }
 //! ```
