@@ -69,6 +69,11 @@ async fn ready(State(admin): State<Admin>) -> Response {
 }
 
 async fn audit(State(admin): State<Admin>) -> Response {
+    // The writer holds the other end for as long as it lives.
+    if admin.audit.has_changed().is_err() {
+        let message = "the writer has stopped: restart the gateway".to_owned();
+        return report(Err(Reason { code: "writer_stopped", message }));
+    }
     let health = admin.audit.borrow().clone();
     report(match health {
         Health::Recording => Ok(()),
