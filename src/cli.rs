@@ -138,12 +138,20 @@ fn check(config: &Config) -> anyhow::Result<()> {
 }
 
 fn migrate(config: &Config) -> anyhow::Result<()> {
-    small_runtime()?.block_on(async {
+    let remarks = small_runtime()?.block_on(async {
         let store = trail::open(&config.database)?;
-        let migrated = store.migrate().await;
+        let done = async {
+            store.migrate().await?;
+            // Whoever may change the schema makes the partitions, too: gateways may not be allowed to.
+            store.maintain().await
+        };
+        let done = done.await;
         store.close().await;
-        Ok::<_, anyhow::Error>(migrated?)
+        Ok::<_, anyhow::Error>(done?)
     })?;
+    for remark in remarks {
+        say(&remark)?;
+    }
     say("the database is up to date")
 }
 
