@@ -1,7 +1,7 @@
 //! The commands, by the binary itself: what they print where, and how they end.
 
-#![expect(clippy::unwrap_used, reason = "what a helper cannot do fails its test")]
-
+#[cfg(feature = "postgres")]
+mod partitions;
 #[cfg(feature = "sqlite")]
 mod trail;
 
