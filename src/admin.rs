@@ -55,7 +55,6 @@ struct Report {
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The routes of the admin listener.
-#[must_use]
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/health/live", get(async || report(Ok(()))))

@@ -105,22 +105,18 @@ where
     B::Error: Into<BoxError>,
 {
     /// A service that speaks to `origin`. No connection is made before the first request.
-    ///
-    /// # Panics
-    ///
-    /// Never: an [`Origin`]'s authority is a valid field value.
     #[must_use]
     pub fn new(origin: &Origin, config: &Config) -> Self {
         let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
+            // Only one that hyper gives back unsent, because its pooled connection has ended.
+            .retry_canceled_requests(true)
+            // The client's `Host` is kept.
             .set_host(false)
             .build(Dial::new(config.connect_timeout));
-        let origin = origin.authority().clone();
-        let host = HeaderValue::from_str(origin.as_str())
-            .expect("an authority has only visible ASCII characters");
-        Self { client, origin, host }
+        Self { client, origin: origin.authority().clone(), host: origin.host().clone() }
     }
 }
 

@@ -193,14 +193,11 @@ impl AuditLog {
             self.shared.jobs.send(job).await.map_err(|_| Lost::Stopped)?;
             (&mut receipt).await.unwrap_or(Err(Lost::Stopped))
         };
-        let result = match tokio::time::timeout(self.shared.deadline, wait).await {
-            Ok(result) => result,
-            Err(_) => {
-                // The writer may have sent it just now; after this it cannot.
-                receipt.close();
-                receipt.try_recv().unwrap_or(Err(Lost::Deadline))
-            }
-        };
+        let result = tokio::time::timeout(self.shared.deadline, wait).await.unwrap_or_else(|_| {
+            // The writer may have sent it just now; after this it cannot.
+            receipt.close();
+            receipt.try_recv().unwrap_or(Err(Lost::Deadline))
+        });
         result.map(|()| Receipt(())).inspect_err(|lost| self.shared.metrics.lost(*lost))
     }
 

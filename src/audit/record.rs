@@ -319,7 +319,8 @@ impl Stamp {
     }
 }
 
-/// A UUIDv7 with the time of `intent` and bits that follow from it and from `outcome`.
+/// A UUIDv7 of a millisecond after `intent`, so that it comes after it, with bits that follow from it
+/// and from `outcome`.
 fn derived_id(intent: Uuid, outcome: Outcome) -> Uuid {
     let mut hash = Sha256::new();
     hash.update(b"key-backup-gateway/closing/v1\0");
@@ -328,7 +329,7 @@ fn derived_id(intent: Uuid, outcome: Outcome) -> Uuid {
     let hash = hash.finalize();
     let mut random = [0; 10];
     random.copy_from_slice(&hash[..10]);
-    let millis = intent.as_u128() >> 80;
+    let millis = (intent.as_u128() >> 80) + 1;
     uuid::Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or_default(), &random)
         .into_uuid()
 }

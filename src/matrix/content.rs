@@ -75,11 +75,11 @@ pub fn parse(event_type: EventType, bytes: &[u8]) -> Content {
     content.errors = walk.errors.into_iter().collect();
     if walk.top_is_object {
         content.extra_members = walk.others > 0;
-        match (walk.value, walk.others) {
-            (Some(Some(value)), _) => {
+        match (walk.field_value, walk.others) {
+            (Some(FieldValue::Boolean(value)), _) => {
                 content.said = Some(Said::Preference(event_type.preference(value)));
             }
-            (Some(None), _) => content.errors.push(ShapeError::FieldNotBoolean),
+            (Some(FieldValue::Other), _) => content.errors.push(ShapeError::FieldNotBoolean),
             (None, 0) => content.said = Some(Said::Nothing),
             (None, _) => content.errors.push(ShapeError::FieldMissing),
         }
@@ -103,12 +103,19 @@ struct Walk<'a> {
     field: &'a str,
     /// The open containers, outermost first.
     open: Vec<Container>,
-    /// What the schema's member of the outermost object was last: a boolean, or something else.
-    value: Option<Option<bool>>,
+    /// The schema's member of the outermost object, as it was last.
+    field_value: Option<FieldValue>,
     /// How many other members the outermost object has.
     others: usize,
     top_is_object: bool,
     errors: HashSet<ShapeError>,
+}
+
+/// What the schema's member is.
+#[derive(Clone, Copy)]
+enum FieldValue {
+    Boolean(bool),
+    Other,
 }
 
 enum Container {
@@ -129,7 +136,7 @@ impl<'a> Walk<'a> {
         Self {
             field,
             open: Vec::new(),
-            value: None,
+            field_value: None,
             others: 0,
             top_is_object: false,
             errors: HashSet::new(),
@@ -152,7 +159,7 @@ impl<'a> Walk<'a> {
     fn token(&mut self, first: u8, token: &str) {
         match first {
             b'{' => {
-                self.scalar(None);
+                self.value(FieldValue::Other);
                 self.top_is_object |= self.open.is_empty();
                 self.enter(Container::Object {
                     names: HashSet::new(),
@@ -161,7 +168,7 @@ impl<'a> Walk<'a> {
                 });
             }
             b'[' => {
-                self.scalar(None);
+                self.value(FieldValue::Other);
                 self.enter(Container::Array);
             }
             b'}' | b']' => {
@@ -173,16 +180,16 @@ impl<'a> Walk<'a> {
                 }
             }
             b'"' => self.string(token),
-            b't' => self.scalar(Some(true)),
-            b'f' => self.scalar(Some(false)),
+            b't' => self.value(FieldValue::Boolean(true)),
+            b'f' => self.value(FieldValue::Boolean(false)),
             b'-' | b'0'..=b'9' => {
                 if !is_portable_number(token) {
                     self.errors.insert(ShapeError::UnportableNumber);
                 }
-                self.scalar(None);
+                self.value(FieldValue::Other);
             }
             // `null`; and white space and `:`, which say nothing.
-            b'n' => self.scalar(None),
+            b'n' => self.value(FieldValue::Other),
             _ => {}
         }
     }
@@ -195,9 +202,9 @@ impl<'a> Walk<'a> {
     }
 
     /// A value begins: if it is the schema's member, keep what it is.
-    fn scalar(&mut self, value: Option<bool>) {
+    fn value(&mut self, value: FieldValue) {
         if let Some(Container::Object { in_field: true, .. }) = self.open.last() {
-            self.value = Some(value);
+            self.field_value = Some(value);
         }
     }
 
@@ -219,7 +226,7 @@ impl<'a> Walk<'a> {
                     self.errors.insert(ShapeError::DuplicateMember);
                 }
             }
-            _ => self.scalar(None),
+            _ => self.value(FieldValue::Other),
         }
     }
 }

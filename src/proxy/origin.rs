@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::uri::Authority;
 use serde::Deserialize;
 
@@ -27,6 +28,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     authority: Authority,
+    host: HeaderValue,
 }
 
 /// Why a text does not say where the origin is.
@@ -108,13 +110,19 @@ impl Origin {
             Some(_) if authority.port_u16().is_some_and(|port| port != 0) => {}
             Some(_) | None => return Err(InvalidOrigin::Port),
         }
-        Ok(Self { authority })
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| InvalidOrigin::Host)?;
+        Ok(Self { authority, host })
     }
 
     /// `HOST[:PORT]`.
     #[must_use]
     pub const fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// The same as a `Host` field.
+    pub(super) const fn host(&self) -> &HeaderValue {
+        &self.host
     }
 }
 

@@ -3,6 +3,10 @@
 //! Every [`Cluster`] is a server with a data folder and a port of its own. It ends with the value;
 //! and, as a watchdog holds the other end of a pipe, with the test's process, however that ends.
 //! The folder that `initdb` makes is made once and copied after.
+//!
+//! Tests that only want a database take one of [`shared::database`]: it is quicker.
+
+pub(crate) mod shared;
 
 use std::fs;
 use std::io::Write;
@@ -83,7 +87,7 @@ impl Cluster {
 
     /// The URL of the database `name`, as the superuser.
     pub(crate) fn url(&self, name: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+        url(self.port, name)
     }
 
     /// Kills the server, its backends too, without warning.
@@ -124,7 +128,9 @@ impl Cluster {
         let deadline = Instant::now() + START_LIMIT;
         self.tell_watchdog(self.server.id());
         while self.server.try_wait().unwrap().is_none() {
-            if self.answers().await.is_ok_and(|folder| Path::new(&folder).starts_with(&self.folder))
+            if data_directory(self.port)
+                .await
+                .is_ok_and(|data| Path::new(&data).starts_with(&self.folder))
             {
                 return true;
             }
@@ -133,13 +139,6 @@ impl Cluster {
         }
         self.tell_watchdog(0);
         false
-    }
-
-    async fn answers(&self) -> sqlx::Result<String> {
-        let mut connection = PgConnection::connect(&self.url("postgres")).await?;
-        let folder = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
-        connection.close().await?;
-        Ok(folder)
     }
 
     fn log(&self) -> String {
@@ -175,6 +174,18 @@ impl Drop for Cluster {
     }
 }
 
+fn url(port: u16, name: &str) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/{name}")
+}
+
+/// What the server on `port` says is its folder: another may have been quicker to take the port.
+async fn data_directory(port: u16) -> sqlx::Result<String> {
+    let mut connection = PgConnection::connect(&url(port, "postgres")).await?;
+    let folder = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(folder)
+}
+
 /// Postgres refuses to run as root.
 fn as_postgres(program: &Path) -> Command {
     if !is_root() {
@@ -202,7 +213,7 @@ fn spawn(folder: &Path, port: u16) -> Child {
         .arg(folder.join("data"))
         .args(["-p", &port.to_string()])
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
-        .args(["-c", "shared_buffers=16MB", "-c", "max_connections=60"])
+        .args(["-c", "shared_buffers=16MB", "-c", "max_connections=300"])
         // No test takes the machine's power away; what a killed server wrote, the kernel keeps.
         .args(["-c", "fsync=off"])
         .current_dir(folder)

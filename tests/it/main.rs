@@ -4,15 +4,22 @@
     reason = "a test that cannot go on must stop, and the lint knows only those within `#[test]`"
 )]
 
+mod architecture;
 #[cfg(feature = "gateway")]
 mod cli;
 #[cfg(feature = "postgres")]
 mod cluster;
 #[cfg(feature = "gateway")]
 mod config;
+#[cfg(feature = "postgres")]
+mod embedded;
 #[cfg(feature = "sqlite")]
 mod guard;
+#[cfg(feature = "gateway")]
+mod origin;
 #[cfg(feature = "sqlite")]
 mod rig;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
+#[cfg(feature = "gateway")]
+mod transparency;

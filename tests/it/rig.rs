@@ -130,7 +130,7 @@ impl Rig {
     }
 
     /// The value of a metric, by the beginning of its line.
-    pub(crate) fn metric(&self, line: &str) -> f64 {
+    pub(crate) fn metric(&self, line: &str) -> u64 {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         let found = text.lines().find_map(|it| it.strip_prefix(line)?.trim().parse().ok());

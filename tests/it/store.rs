@@ -7,6 +7,8 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod suite;
+#[cfg(feature = "postgres")]
+mod trouble;
 
 /// One test for each claim of the suite and each store.
 macro_rules! conformance {

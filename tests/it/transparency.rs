@@ -61,7 +61,7 @@ async fn handle(
     hop: Hop,
     mut request: Request<Incoming>,
 ) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError> {
-    let text = match fields::prepare(&mut request, &hop) {
+    let (status, text) = match fields::prepare(&mut request, &hop) {
         Err(malformed) => (StatusCode::BAD_REQUEST, malformed.to_string()),
         Ok(()) => match forward.call(request).await {
             Ok(answer) => {
@@ -70,7 +70,6 @@ async fn handle(
             Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()),
         },
     };
-    let (status, text) = text;
     let mut answer = Response::new(Full::from(text).map_err(BoxError::from).boxed_unsync());
     *answer.status_mut() = status;
     Ok(answer)
@@ -117,7 +116,7 @@ impl Gateway {
         let shutdown = async move {
             // A test that drops its handle does not mean to stop the gateway.
             if stopped.await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         let serving = tokio::spawn(listen::serve(listener, make, shutdown, DRAIN));

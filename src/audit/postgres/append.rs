@@ -1,7 +1,7 @@
 //! The only write to the trail.
 
+use sqlx::Connection;
 use sqlx::types::Json;
-use sqlx::{Connection, Executor};
 
 use super::PgStore;
 use crate::audit::record::{Commitment, Judged, Outcome, Phase, Record};
@@ -9,8 +9,9 @@ use crate::audit::store::Error;
 use crate::matrix::{Action, EventType, Preference};
 
 /// A commit that does not wait for the disk would be a promise that a crash breaks: what is lower
-/// than `on` is raised. `remote_apply`, which is higher, stays. The read committed isolation is what
-/// the statement was thought through for.
+/// than `on` is raised. `remote_apply`, which is higher, stays. A commit that waits for a synchronous
+/// standby is not cut short by `statement_timeout`, which would make a success of it: we give up on
+/// it ourselves.
 const BEGIN: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '5s';
@@ -40,12 +41,6 @@ const APPEND: &str = "
     ON CONFLICT (id) DO NOTHING
 ";
 
-/// A commit that waits for a synchronous standby and is cancelled by `statement_timeout` ends in
-/// success with a warning, although the standby has nothing. So it may wait, and we give up on it.
-///
-/// <https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT>
-const LET_COMMIT_WAIT: &str = "SET LOCAL statement_timeout = 0";
-
 /// See [`Store::append`](crate::audit::store::Store::append).
 pub(super) async fn append(store: &PgStore, batch: &[Record]) -> Result<(), Error> {
     if batch.is_empty() {
@@ -54,7 +49,6 @@ pub(super) async fn append(store: &PgStore, batch: &[Record]) -> Result<(), Erro
     let mut held = store.hold().await?;
     let mut transaction = held.begin_with(BEGIN).await?;
     bound(batch).execute(&mut *transaction).await?;
-    transaction.execute(LET_COMMIT_WAIT).await?;
     transaction.commit().await?;
     held.release();
     Ok(())

@@ -1,7 +1,6 @@
 //! What can go wrong with a store, and which of two ways out there is: try again, or give up on
 //! these records.
 
-use std::error::Error as StdError;
 use std::io;
 
 use sqlx::migrate::MigrateError;
@@ -66,12 +65,16 @@ pub struct OpenError {
 
 impl Error {
     /// The operation took longer than it may.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(in crate::audit) fn too_slow() -> Self {
         Self::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
     }
 
-    /// A record that no store can hold.
-    pub(in crate::audit) fn unstorable(reason: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    /// A record that no store can hold; Postgres says so itself.
+    #[cfg(feature = "sqlite")]
+    pub(in crate::audit) fn unstorable(
+        reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self::Refused(sqlx::Error::Encode(reason.into()))
     }
 }

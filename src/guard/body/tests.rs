@@ -26,8 +26,8 @@ fn stream(frames: Vec<Next>) -> impl futures_core::Stream<Item = Next> + Unpin {
     Iter(frames.into_iter())
 }
 
-fn data(text: &'static str) -> Next {
-    Ok(Frame::data(Bytes::from_static(text.as_bytes())))
+fn data(text: &'static str) -> Frame<Bytes> {
+    Frame::data(Bytes::from_static(text.as_bytes()))
 }
 
 #[tokio::test]
@@ -36,7 +36,8 @@ async fn what_was_peeked_is_sent_on_frame_by_frame_with_its_trailers() {
         http::HeaderName::from_static("x-sum"),
         http::HeaderValue::from_static("1"),
     )]);
-    let mut body = chunked(vec![data("ab"), data("cd"), Ok(Frame::trailers(trailers.clone()))]);
+    let mut body =
+        chunked(vec![Ok(data("ab")), Ok(data("cd")), Ok(Frame::trailers(trailers.clone()))]);
     assert_eq!(body.peek(10).await, Seen::All);
     assert_eq!(body.read(), "abcd");
     assert_eq!(body.size_hint().exact(), None, "chunked stays chunked");
@@ -48,7 +49,7 @@ async fn what_was_peeked_is_sent_on_frame_by_frame_with_its_trailers() {
 
 #[tokio::test]
 async fn peeking_stops_at_the_limit_and_the_rest_follows() {
-    let mut body = chunked(vec![data("abc"), data("def"), data("ghi")]);
+    let mut body = chunked(vec![Ok(data("abc")), Ok(data("def")), Ok(data("ghi"))]);
     assert_eq!(body.peek(4).await, Seen::TooMuch);
     assert_eq!(body.read(), "abcdef");
     assert_eq!(body.collect().await.unwrap().to_bytes(), "abcdefghi");
@@ -56,7 +57,7 @@ async fn peeking_stops_at_the_limit_and_the_rest_follows() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_breaks_off_at_the_same_place() {
-    let mut body = chunked(vec![data("abc"), Err("broken")]);
+    let mut body = chunked(vec![Ok(data("abc")), Err("broken")]);
     assert_eq!(body.peek(10).await, Seen::Broken);
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "abc");
     assert_eq!(body.frame().await.unwrap().unwrap_err(), "broken");

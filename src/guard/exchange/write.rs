@@ -98,9 +98,10 @@ impl Exchange {
             return answer;
         }
         let facts = self.facts(Phase::Outcome, Some(Outcome::Refused));
-        let answer = match self.append(facts).await {
-            true => refusal::of_violations(self.route.event_type, violations),
-            false => refusal::not_recorded(),
+        let answer = if self.append(facts).await {
+            refusal::of_violations(self.route.event_type, violations)
+        } else {
+            refusal::not_recorded()
         };
         self.ended(Some(answer.status()), Some(verdict), Outcome::Refused);
         answer

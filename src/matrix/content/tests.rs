@@ -12,23 +12,22 @@ fn errors(text: &str) -> Vec<ShapeError> {
     stable(text).errors
 }
 
-fn says(preference: Preference) -> Option<Said> {
-    Some(Said::Preference(preference))
-}
+const ENABLED: Option<Said> = Some(Said::Preference(Preference::Enabled));
+const DISABLED: Option<Said> = Some(Said::Preference(Preference::Disabled));
 
 #[test]
 fn the_two_types_say_the_opposite() {
     let unstable = |text: &str| parse(EventType::Unstable, text.as_bytes()).said;
-    assert_eq!(stable(r#"{"enabled":true}"#).said, says(Preference::Enabled));
-    assert_eq!(stable(r#"{"enabled":false}"#).said, says(Preference::Disabled));
-    assert_eq!(unstable(r#"{"disabled":true}"#), says(Preference::Disabled));
-    assert_eq!(unstable(r#" { "disabled" : false } "#), says(Preference::Enabled));
+    assert_eq!(stable(r#"{"enabled":true}"#).said, ENABLED);
+    assert_eq!(stable(r#"{"enabled":false}"#).said, DISABLED);
+    assert_eq!(unstable(r#"{"disabled":true}"#), DISABLED);
+    assert_eq!(unstable(r#" { "disabled" : false } "#), ENABLED);
     assert_eq!(unstable(r#"{"enabled":true}"#), None);
 }
 
 #[test]
 fn an_escaped_name_is_the_same_name() {
-    assert_eq!(stable(r#"{"\u0065nabled":true}"#).said, says(Preference::Enabled));
+    assert_eq!(stable(r#"{"\u0065nabled":true}"#).said, ENABLED);
     assert_eq!(errors(r#"{"enabled":true,"\u0065nabled":true}"#), [ShapeError::DuplicateMember]);
 }
 
@@ -185,7 +184,7 @@ proptest! {
         };
         let content = stable(&text);
         prop_assert_eq!(content.errors, &[]);
-        prop_assert_eq!(content.said, says(EventType::Stable.preference(enabled)));
+        prop_assert_eq!(content.said, if enabled { ENABLED } else { DISABLED });
         prop_assert_eq!(content.extra_members, object.len() > 1);
     }
 }

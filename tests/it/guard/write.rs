@@ -73,7 +73,7 @@ async fn an_accepted_write_is_an_intent_and_then_an_outcome() {
         assert_eq!(facts.body_sha256, Some(Sha256::digest(body).into()));
         assert!(facts.duration_us.is_some());
     }
-    assert_eq!(rig.metric(r#"keybackup_outcomes_total{action="write",outcome="answered"}"#), 1.0);
+    assert_eq!(rig.metric(r#"keybackup_outcomes_total{action="write",outcome="answered"}"#), 1);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub(crate) enum Act {
     /// An error before it has acted.
     Error(Broken),
     /// It acts, and then fails.
-    ActThenError,
+    Vanish,
     /// It acts after so long.
     Slow(Duration),
 }
@@ -105,7 +105,7 @@ impl Homeserver {
                 return Ok(response.body(body.into()).unwrap());
             }
             Act::Error(broken) => return Err(broken),
-            Act::ActThenError => {
+            Act::Vanish => {
                 self.normal(&seen);
                 return Err(Broken::Maybe);
             }
@@ -140,13 +140,13 @@ impl Homeserver {
                 self.state().data.remove(path);
                 json(StatusCode::OK, "{}")
             }
-            (_, path) => match self.state().data.get(path) {
-                Some(body) => Response::new(body.clone().into()),
-                None => {
+            (_, path) => self.state().data.get(path).map_or_else(
+                || {
                     let error = r#"{"errcode":"M_NOT_FOUND","error":"Account data not found"}"#;
                     json(StatusCode::NOT_FOUND, error)
-                }
-            },
+                },
+                |body| Response::new(body.clone().into()),
+            ),
         }
     }
 }

@@ -18,14 +18,14 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 #[cfg(feature = "postgres")]
-use crate::cluster::Cluster;
+use crate::cluster::shared;
 
 /// A database for one test.
 pub(super) enum Bench {
     #[cfg(feature = "sqlite")]
     Sqlite(tempfile::TempDir),
     #[cfg(feature = "postgres")]
-    Postgres { url: String, _cluster: Cluster },
+    Postgres(String),
 }
 
 /// A stamp whose clock a test can move.
@@ -92,8 +92,7 @@ impl Bench {
 
     #[cfg(feature = "postgres")]
     pub(super) async fn postgres() -> Self {
-        let cluster = Cluster::start().await;
-        Self::Postgres { url: cluster.database().await, _cluster: cluster }
+        Self::Postgres(shared::database().await)
     }
 
     /// Another store over the same database, as another process would have it.
@@ -102,7 +101,7 @@ impl Bench {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => Arc::new(SqliteStore::open(&config(&self.url())).unwrap()),
             #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => Arc::new(PgStore::open(&config(&self.url())).unwrap()),
+            Self::Postgres(_) => Arc::new(PgStore::open(&config(&self.url())).unwrap()),
         }
     }
 
@@ -118,7 +117,7 @@ impl Bench {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("trail.db").display()),
             #[cfg(feature = "postgres")]
-            Self::Postgres { url, _cluster: _ } => url.clone(),
+            Self::Postgres(url) => url.clone(),
         }
     }
 
@@ -133,7 +132,7 @@ impl Bench {
                 pool.close().await;
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres { url, .. } => {
+            Self::Postgres(url) => {
                 let pool = sqlx::PgPool::connect(url).await.unwrap();
                 sqlx::raw_sql(sql).execute(&pool).await.unwrap();
                 pool.close().await;
@@ -149,7 +148,7 @@ impl Bench {
                 format!("UPDATE audit_run SET renewed_at = renewed_at - {seconds} * 1000000")
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => format!(
+            Self::Postgres(_) => format!(
                 "UPDATE audit_run SET renewed_at = renewed_at - make_interval(secs => {seconds})"
             ),
         };
