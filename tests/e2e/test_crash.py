@@ -53,18 +53,24 @@ def test_a_client_gone_mid_write_leaves_a_complete_record(
     assert synapse.content(alice) == {"enabled": True}
 
 
-def test_a_client_gone_right_after_sending_has_written_all_the_same(
+def test_a_client_gone_right_after_sending_has_written_if_and_only_if_the_trail_says_so(
     synapse: Synapse, gateway: Start
 ) -> None:
     served = gateway(synapse.url)
-    users = [synapse.register("alice") for _ in range(10)]
+    users = [synapse.register("alice") for _ in range(20)]
     for user in users:
         with connect(served.port) as connection:
             connection.sendall(put_bytes(user))
-            connection.shutdown(socket.SHUT_WR)
-    records = served.records_when(lambda found: len(found) == 20)
-    assert Counter(outcomes(records)) == {None: 10, "answered": 10}
-    assert [synapse.content(user) for user in users] == [{"enabled": True}] * 10
+    # What was taken on ends before the gateway does.
+    served.records_when(lambda found: found)
+    assert served.stop() == 0
+    records = served.records()
+    answered = [record["claimed_user"] for record in records if record["outcome"] == "answered"]
+    assert Counter(outcomes(records)) == {None: len(answered), "answered": len(answered)}
+    # Hyper drops a request whose client's end it sees together with its head: neither the origin
+    # nor the trail hears of that one.
+    written = [user.user_id for user in users if synapse.content(user) is not None]
+    assert sorted(answered) == sorted(written)
 
 
 def test_a_client_gone_mid_body_has_written_nothing(synapse: Synapse, gateway: Start) -> None:

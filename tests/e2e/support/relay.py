@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from .http import Fields, exchange
 from .process import free_port
@@ -163,8 +164,8 @@ class Origin(Listener):
                     return
                 connection.sendall(self._ask(seen) if chosen is None else chosen)
 
-    def _read(self, stream: "socket.SocketIO | object") -> Seen | None:
-        read = stream.readline  # type: ignore[attr-defined]
+    def _read(self, stream: BinaryIO) -> Seen | None:
+        read = stream.readline
         first = read(65537)
         if not first:
             return None
@@ -176,12 +177,12 @@ class Origin(Listener):
             raw += line
         seen = Seen(method, target, fields, raw=raw + b"\r\n")
         if seen.values("transfer-encoding"):
-            while size := int(read(), 16):
-                seen.body += stream.read(size)  # type: ignore[attr-defined]
+            while size := int(read() or b"0", 16):
+                seen.body += stream.read(size)
                 read()
             read()
         elif lengths := seen.values("content-length"):
-            seen.body = stream.read(int(lengths[0]))  # type: ignore[attr-defined]
+            seen.body = stream.read(int(lengths[0]))
         return seen
 
     def _ask(self, seen: Seen) -> bytes:

@@ -8,6 +8,7 @@ import hmac
 import itertools
 import json
 import secrets
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,8 @@ class Synapse:
             return False
 
     def stop(self) -> None:
-        self.process.stop()
+        # It keeps nothing that anybody wants.
+        self.process.stop(signal.SIGKILL)
 
     def register(self, name: str | None = None) -> User:
         """A new user; the name is made unique."""
