@@ -26,7 +26,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tower_service::Service;
@@ -46,6 +45,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves every connection of `listener` with a service that `make` makes for its peer, until
 /// `shutdown`; then waits for open requests, at most for `drain`.
+///
+/// The services must be ready at all times: [`Service::poll_ready`] is not asked.
 ///
 /// Returns how many connections were still open at the end of `drain`, and were dropped. An error of
 /// the service closes its connection without an answer.
@@ -72,7 +73,7 @@ where
         tokio::select! {
             () = &mut shutdown => break,
             (stream, peer) = acceptor.accept() => {
-                let service = TowerToHyperService::new(make(peer));
+                let service = AtOnce(make(peer));
                 let connection = http.serve_connection(TokioIo::new(stream), service);
                 let connection = graceful.watch(connection);
                 connections.spawn(async move {
@@ -117,11 +118,33 @@ fn log_panic(ended: Result<(), JoinError>) {
     }
 }
 
+/// Hands a request to its service the moment that hyper has read its head.
+///
+/// `hyper_util`'s adapter does so when its future is first polled. By then hyper may have seen that the
+/// client is gone, and the request, sent in full, would be dropped unseen: a homeserver would have
+/// acted on it.
+struct AtOnce<S>(S);
+
 /// A listener that never fails.
 struct Acceptor {
     listener: TcpListener,
     /// The last accept failed; said once, not every [`ACCEPT_PAUSE`].
     failing: bool,
+}
+
+// === impl AtOnce ===
+
+impl<S> hyper::service::Service<Request<Incoming>> for AtOnce<S>
+where
+    S: Service<Request<Incoming>> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        self.0.clone().call(request)
+    }
 }
 
 // === impl Acceptor ===

@@ -53,7 +53,7 @@ def test_a_client_gone_mid_write_leaves_a_complete_record(
     assert synapse.content(alice) == {"enabled": True}
 
 
-def test_a_client_gone_right_after_sending_has_written_if_and_only_if_the_trail_says_so(
+def test_a_client_gone_right_after_sending_has_written_all_the_same(
     synapse: Synapse, gateway: Start
 ) -> None:
     served = gateway(synapse.url)
@@ -61,16 +61,11 @@ def test_a_client_gone_right_after_sending_has_written_if_and_only_if_the_trail_
     for user in users:
         with connect(served.port) as connection:
             connection.sendall(put_bytes(user))
-    # What was taken on ends before the gateway does.
-    served.records_when(lambda found: found)
+    served.records_when(lambda found: outcomes(found).count("answered") == len(users))
     assert served.stop() == 0
     records = served.records()
-    answered = [record["claimed_user"] for record in records if record["outcome"] == "answered"]
-    assert Counter(outcomes(records)) == {None: len(answered), "answered": len(answered)}
-    # Hyper drops a request whose client's end it sees together with its head: neither the origin
-    # nor the trail hears of that one.
-    written = [user.user_id for user in users if synapse.content(user) is not None]
-    assert sorted(answered) == sorted(written)
+    assert Counter(outcomes(records)) == {None: len(users), "answered": len(users)}
+    assert all(synapse.content(user) is not None for user in users)
 
 
 def test_a_client_gone_mid_body_has_written_nothing(synapse: Synapse, gateway: Start) -> None:
