@@ -133,9 +133,17 @@ impl AuditLog {
         metrics: Metrics,
     ) -> Result<Self, E> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let store = {
+        let opened = {
             let _context = runtime.enter();
-            open()?
+            open()
+        };
+        let store = match opened {
+            Ok(store) => store,
+            Err(error) => {
+                // We may be called on another runtime, where dropping one is a panic.
+                runtime.shutdown_background();
+                return Err(error);
+            }
         };
         let stamp = Arc::new(Stamp::new(clock, instance));
         let (jobs, inbox) = mpsc::channel(QUEUE);
