@@ -77,7 +77,7 @@ impl Job {
         match self.waiter {
             Some(Waiter { patience, receipt }) => {
                 // A closed channel is a request that left. Its record stands all the same.
-                receipt.send(result).is_ok() || patience == Patience::Leave
+                receipt.send(result).is_ok() || patience != Patience::Withdraw
             }
             None => true,
         }

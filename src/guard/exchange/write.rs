@@ -156,7 +156,11 @@ impl Exchange {
         };
         let facts = self.facts(Phase::Outcome, Some(outcome));
         // What the origin did is true, recorded in time or not; the writer goes on trying.
-        if let Err(lost) = self.shared.audit.append(facts, Patience::Leave).await {
+        let patience = match self.shared.config.audit.mode {
+            Mode::Required => Patience::Insist,
+            Mode::BestEffort => Patience::Leave,
+        };
+        if let Err(lost) = self.shared.audit.append(facts, patience).await {
             tracing::warn!(exchange.id = %self.id, %lost, "the outcome is not durable yet");
         }
         self.ended(status, Some(verdict), outcome);

@@ -1,10 +1,12 @@
 //! Store away, origin away, client gone: what is recorded, and what is answered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use key_backup_gateway::audit::Mode;
-use key_backup_gateway::audit::record::{Outcome, Phase, Stored};
+use key_backup_gateway::audit::record::{Facts, Outcome, Phase, Stored};
+use key_backup_gateway::audit::{Lost, Mode, Patience};
+use tokio::sync::Notify;
 use tower::Service;
 
 use crate::rig::homeserver::{Act, Broken};
@@ -103,6 +105,35 @@ async fn an_outcome_that_cannot_be_stored_holds_up_no_answer_and_comes_later() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(story(&rig.records().await), [INTENT, outcome(Outcome::Answered)]);
+}
+
+#[tokio::test]
+async fn an_outcome_finds_its_place_however_much_is_waiting() {
+    let rig = Rig::with(|config| config.audit.deadline = MOMENT).await;
+    let told = Arc::new(Notify::new());
+    rig.homeserver.other(Act::Waits(Arc::clone(&told)));
+    let (answer, ()) = tokio::join!(rig.put(GOOD), async {
+        while rig.homeserver.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        rig.store.switch(Switch::Off);
+        // More than the writer holds and its queue takes.
+        let crowd = (0..9000).map(|_| {
+            let audit = rig.audit.clone();
+            tokio::spawn(async move { audit.append(Facts::default(), Patience::Leave).await })
+        });
+        for one in crowd.collect::<Vec<_>>() {
+            assert_eq!(one.await.unwrap(), Err(Lost::Deadline));
+        }
+        told.notify_one();
+    });
+    assert_eq!(answer.text(), "200 {}");
+    rig.store.switch(Switch::On);
+    let end = tokio::time::Instant::now() + 50 * MOMENT;
+    while rig.stored().await.len() < 2 && tokio::time::Instant::now() < end {
+        tokio::time::sleep(MOMENT).await;
+    }
+    assert_eq!(story(&rig.stored().await), [INTENT, outcome(Outcome::Answered)]);
 }
 
 #[tokio::test]
