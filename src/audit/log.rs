@@ -84,6 +84,10 @@ const QUEUE: usize = 4096;
 /// How many places reads leave to what is waited for.
 const RESERVED: usize = 1024;
 
+/// What an attempt at the store may take, however short the deadline of requests is: were it cut as
+/// short as they are, a store slower than that would never take anything, and never be connected to.
+const LEAST_ATTEMPT: Duration = Duration::from_secs(2);
+
 /// An error with its causes, in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -162,7 +166,7 @@ impl AuditLog {
             health,
             stopping,
             metrics: metrics.clone(),
-            attempt: config.deadline,
+            attempt: config.deadline.max(LEAST_ATTEMPT),
             migrate,
         };
         let lease = jobs.downgrade();

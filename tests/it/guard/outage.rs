@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tower::Service;
 
 use crate::rig::homeserver::{Act, Broken};
-use crate::rig::store::Switch;
+use crate::rig::store::{SLOW, Switch};
 use crate::rig::{ALICE, Rig, put, request};
 
 const GOOD: &str = r#"{"enabled":true}"#;
@@ -105,6 +105,22 @@ async fn an_outcome_that_cannot_be_stored_holds_up_no_answer_and_comes_later() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(story(&rig.records().await), [INTENT, outcome(Outcome::Answered)]);
+}
+
+#[tokio::test]
+async fn a_store_slower_than_the_deadline_takes_what_is_true_all_the_same() {
+    let rig = Rig::with(|config| {
+        config.audit.deadline = SLOW / 10;
+        config.audit.mode = Mode::BestEffort;
+    })
+    .await;
+    rig.store.switch(Switch::Slow);
+    assert_eq!(rig.put(GOOD).await.text(), "200 {}");
+    let end = tokio::time::Instant::now() + 50 * MOMENT;
+    while rig.stored().await.len() < 2 && tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(story(&rig.stored().await), [INTENT, outcome(Outcome::Answered)]);
 }
 
 #[tokio::test]
