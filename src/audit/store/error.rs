@@ -1,7 +1,6 @@
 //! What can go wrong with a store, and which of two ways out there is: try again, or give up on
 //! these records.
 
-use std::error::Error as StdError;
 use std::io;
 
 use sqlx::migrate::MigrateError;
@@ -71,7 +70,10 @@ impl Error {
     }
 
     /// A record that no store can hold.
-    pub(in crate::audit) fn unstorable(reason: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    #[cfg(feature = "sqlite")]
+    pub(in crate::audit) fn unstorable(
+        reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self::Refused(sqlx::Error::Encode(reason.into()))
     }
 }
