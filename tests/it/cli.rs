@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "what a helper cannot do fails its test")]
 
 #[cfg(feature = "sqlite")]
+mod planted;
+#[cfg(feature = "sqlite")]
 mod trail;
 
 use std::process::{Command, Output};
