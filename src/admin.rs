@@ -69,13 +69,14 @@ async fn ready(State(admin): State<Admin>) -> Response {
 }
 
 async fn audit(State(admin): State<Admin>) -> Response {
-    // The writer holds the other end for as long as it lives.
-    if admin.audit.has_changed().is_err() {
-        let message = "the writer has stopped: restart the gateway".to_owned();
-        return report(Err(Reason { code: "writer_stopped", message }));
-    }
+    // What a writer said before it ended is no longer so.
+    let has_writer = admin.audit.has_changed().is_ok();
     let health = admin.audit.borrow().clone();
     report(match health {
+        _ if !has_writer => Err(Reason {
+            code: "writer_stopped",
+            message: "the writer of the trail has stopped: restart the gateway".to_owned(),
+        }),
         Health::Recording => Ok(()),
         Health::Starting => Err(Reason {
             code: "starting",
@@ -102,4 +103,27 @@ fn report(found: Result<(), Reason>) -> Response {
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, "failing", vec![reason]),
     };
     (code, Json(Report { status, reasons })).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn audit_health(audit: watch::Receiver<Health>) -> StatusCode {
+        let ready: Probe = Arc::new(|| Box::pin(async { Ok(()) }));
+        let admin = router(Admin { registry: Arc::default(), audit, ready });
+        let request = Request::get("/health/audit").body(axum::body::Body::empty()).unwrap();
+        admin.oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn a_trail_whose_writer_has_ended_is_not_healthy() {
+        let (writer, health) = watch::channel(Health::Recording);
+        assert_eq!(audit_health(health.clone()).await, StatusCode::OK);
+        drop(writer);
+        assert_eq!(audit_health(health).await, StatusCode::SERVICE_UNAVAILABLE);
+    }
 }

@@ -125,10 +125,13 @@ fn load(
 fn serve(config: &Config) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
     let runtime = Builder::new_multi_thread().enable_all().build().context(NO_RUNTIME)?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let shutdown = shutdown()?;
         Ok(server::run(config.clone(), shutdown).await?)
-    })
+    });
+    // Dropped, it would wait for a name that is still being looked up, however long that takes.
+    runtime.shutdown_background();
+    served
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {

@@ -19,8 +19,13 @@ pub enum Patience {
     /// Gives up, and takes the record back: what it announces does not happen. If it was stored all
     /// the same, and is an intent, it is closed as certainly never sent.
     Withdraw,
-    /// Goes on, and leaves the record to the writer, which goes on trying: what it says is true.
+    /// Goes on, and leaves the record to the writer, which goes on trying: what it says is true. If
+    /// so much is waiting that the writer has no place for it, it is lost.
     Leave,
+    /// As [`Leave`](Self::Leave), and waits for a place beyond the deadline, though nobody waits with
+    /// it. Only for the outcome of an intent that is durable: while nothing becomes durable, no more
+    /// of them can come, so that memory stays bounded.
+    Insist,
 }
 
 /// Proof that a record is durable.
@@ -79,6 +84,10 @@ const QUEUE: usize = 4096;
 /// How many places reads leave to what is waited for.
 const RESERVED: usize = 1024;
 
+/// What an attempt at the store may take, however short the deadline of requests is: were it cut as
+/// short as they are, a store slower than that would never take anything, and never be connected to.
+const LEAST_ATTEMPT: Duration = Duration::from_secs(2);
+
 /// An error with its causes, in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -133,9 +142,17 @@ impl AuditLog {
         metrics: Metrics,
     ) -> Result<Self, E> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let store = {
+        let opened = {
             let _context = runtime.enter();
-            open()?
+            open()
+        };
+        let store = match opened {
+            Ok(store) => store,
+            Err(error) => {
+                // We may be called on another runtime, where dropping one is a panic.
+                runtime.shutdown_background();
+                return Err(error);
+            }
         };
         let stamp = Arc::new(Stamp::new(clock, instance));
         let (jobs, inbox) = mpsc::channel(QUEUE);
@@ -149,7 +166,7 @@ impl AuditLog {
             health,
             stopping,
             metrics: metrics.clone(),
-            attempt: config.deadline,
+            attempt: config.deadline.max(LEAST_ATTEMPT),
             migrate,
         };
         let lease = jobs.downgrade();
@@ -188,9 +205,12 @@ impl AuditLog {
     pub async fn append(&self, facts: Facts, patience: Patience) -> Result<Receipt, Lost> {
         let record = self.shared.stamp.record(Kind::Exchange, facts);
         let (waiter, mut receipt) = oneshot::channel();
-        let job = Job::awaited(record, Waiter { patience, receipt: waiter });
+        let mut job = Some(Job::awaited(record, Waiter { patience, receipt: waiter }));
         let wait = async {
-            self.shared.jobs.send(job).await.map_err(|_| Lost::Stopped)?;
+            let place = self.shared.jobs.reserve().await.map_err(|_| Lost::Stopped)?;
+            if let Some(job) = job.take() {
+                place.send(job);
+            }
             (&mut receipt).await.unwrap_or(Err(Lost::Stopped))
         };
         let result = tokio::time::timeout(self.shared.deadline, wait).await.unwrap_or_else(|_| {
@@ -198,6 +218,11 @@ impl AuditLog {
             receipt.close();
             receipt.try_recv().unwrap_or(Err(Lost::Deadline))
         });
+        if let (Some(job), Patience::Insist) = (job, patience) {
+            let jobs = self.shared.jobs.clone();
+            // Fails when the writer has stopped: then the next run closes the intent.
+            tokio::spawn(async move { jobs.send(job).await.is_ok() });
+        }
         result.map(|()| Receipt(())).inspect_err(|lost| self.shared.metrics.lost(*lost))
     }
 

@@ -77,7 +77,7 @@ impl Job {
         match self.waiter {
             Some(Waiter { patience, receipt }) => {
                 // A closed channel is a request that left. Its record stands all the same.
-                receipt.send(result).is_ok() || patience == Patience::Leave
+                receipt.send(result).is_ok() || patience != Patience::Withdraw
             }
             None => true,
         }
@@ -122,6 +122,7 @@ impl Writer {
                 store.check_schema().await?;
                 store.renew(stamp.run_id(), stamp.instance()).await
             };
+            self.metrics.queue(self.inbox.len());
             // Migrating may take its time: it has deadlines of its own.
             let prepared = attempt.await;
             self.report(prepared.as_ref().err());

@@ -8,6 +8,9 @@ use super::Config;
 use super::error::Mistakes;
 use crate::proxy::Origin;
 
+/// The longest wait that makes sense for anything that is configured.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// Takes down all that is wrong with values which are well-formed one by one.
 pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
     check_server(config, mistakes);
@@ -21,13 +24,23 @@ pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
         if wait == Duration::ZERO {
             mistakes.add(key, "must be longer than 0: nothing is ever done in no time");
         }
+        refuse_endless(key, wait, mistakes);
     }
+    refuse_endless("identity.cache", config.identity.cache, mistakes);
+    refuse_endless("server.drain", config.server.drain, mistakes);
     if config.policy.body_limit == 0 {
         mistakes.add("policy.body_limit", "must be at least 1: no body would be taken");
     }
     check_database(config, mistakes);
     if let Err(error) = config.log.filter() {
         mistakes.add("log.level", error);
+    }
+}
+
+/// Every wait has an end that somebody lives to see, and that clocks can hold.
+fn refuse_endless(key: &str, wait: Duration, mistakes: &mut Mistakes) {
+    if wait > LONGEST {
+        mistakes.add(key, "must be at most one day");
     }
 }
 

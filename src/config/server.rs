@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 /// What a request id must not be written into: these fields say something else already.
-const TAKEN: [&str; 14] = [
+const TAKEN: [&str; 16] = [
     "accept",
     "authorization",
     "connection",
@@ -26,6 +26,8 @@ const TAKEN: [&str; 14] = [
     "upgrade",
     "user-agent",
     "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
 ];
 
 /// `[server]`: where the gateway listens, and whom it believes.

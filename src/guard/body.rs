@@ -8,7 +8,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 
-/// A body, frame by frame as it came: first what [`peek`](Self::peek) has read, then the rest.
+/// How many frames are kept apart: one of a single byte takes a hundred.
+const FRAMES: usize = 256;
+
+/// A body, frame by frame as it came (many small ones are joined): first what [`peek`](Self::peek) has read, then the rest.
 ///
 /// Nothing is lost by looking: data, trailers, errors, and whether the length was known beforehand,
 /// which decides the framing.
@@ -72,6 +75,13 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Replay<B> {
+    /// Makes one frame of all data that has been read.
+    fn join(&mut self) {
+        let data = self.read();
+        self.front.retain(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
+        self.front.push_front(Ok(Frame::data(data)));
+    }
+
     /// Reads on until the end, or until more than `limit` bytes of data have been read. May be
     /// dropped at any time: what was read stays.
     pub async fn peek(&mut self, limit: usize) -> Seen {
@@ -87,6 +97,9 @@ impl<B: Body<Data = Bytes> + Unpin> Replay<B> {
                 Some(Ok(frame)) => {
                     length += frame.data_ref().map_or(0, Bytes::len);
                     self.front.push_back(Ok(frame));
+                    if self.front.len() >= FRAMES {
+                        self.join();
+                    }
                 }
                 Some(Err(error)) => {
                     self.front.push_back(Err(error));

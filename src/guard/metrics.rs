@@ -35,6 +35,8 @@ pub(super) enum OnlyCounted {
     ReadNotAnswered,
     /// The body broke off, or did not come in time.
     BodyNotRead,
+    /// The record could not be kept in time, so it was answered 503, and not forwarded.
+    NotRecorded,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -156,12 +158,13 @@ impl Metrics {
 // === impl OnlyCounted ===
 
 impl OnlyCounted {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::NotIdentified,
         Self::RefusedUnknown,
         Self::TooManyUnknown,
         Self::ReadNotAnswered,
         Self::BodyNotRead,
+        Self::NotRecorded,
     ];
 
     pub(super) const fn as_str(self) -> &'static str {
@@ -171,6 +174,7 @@ impl OnlyCounted {
             Self::TooManyUnknown => "too_many_unknown",
             Self::ReadNotAnswered => "read_not_answered",
             Self::BodyNotRead => "body_not_read",
+            Self::NotRecorded => "not_recorded",
         }
     }
 }

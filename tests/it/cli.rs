@@ -3,6 +3,8 @@
 #[cfg(feature = "postgres")]
 mod partitions;
 #[cfg(feature = "sqlite")]
+mod planted;
+#[cfg(feature = "sqlite")]
 mod trail;
 
 use std::process::{Command, Output};
@@ -192,7 +194,9 @@ fn a_password_in_a_wrong_database_url_is_not_echoed() {
         "postgres://gateway:PLANTED-SECRET@[localhost/audit",
         "PLANTED-SECRET",
     ] {
-        for line in ["check --origin http://origin:1", "migrate", "audit list"] {
+        let serve =
+            "serve --origin http://origin:1 --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0";
+        for line in [serve, "check --origin http://origin:1", "migrate", "audit list"] {
             let ran = Desk::new().run(&format!("{line} --database {url}")).expect(CONFIG);
             assert!(ran.stderr.contains("database.url"), "{ran:?}");
             assert!(!format!("{ran:?}").contains("PLANTED"), "{ran:?}");

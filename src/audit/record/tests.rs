@@ -84,7 +84,10 @@ fn a_commitment_keeps_its_format() {
 #[test]
 fn text_is_escaped_and_cut_with_a_mark() {
     assert_eq!(text::made_safe("plain é", 255), "plain é");
-    assert_eq!(text::made_safe("a\0b\u{1b}[31m\u{202e}", 255), "a\\u{0}b\\u{1b}[31m\\u{202e}");
+    assert_eq!(
+        text::made_safe("a\0b\u{1b}[31m\u{202e}\u{61c}", 255),
+        "a\\u{0}b\\u{1b}[31m\\u{202e}\\u{61c}"
+    );
     assert_eq!(text::made_safe(&"a".repeat(255), 255), "a".repeat(255));
     assert_eq!(text::made_safe(&"a".repeat(256), 255), format!("{}…", "a".repeat(252)));
 }

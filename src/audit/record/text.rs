@@ -42,5 +42,8 @@ pub(in crate::audit) fn acts_on_terminals(char: char) -> bool {
 /// Characters that reorder the text around them: they could make a line of the trail read as
 /// another.
 fn is_bidi_control(char: char) -> bool {
-    matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(
+        char,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }

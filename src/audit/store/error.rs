@@ -65,7 +65,6 @@ pub struct OpenError {
 
 impl Error {
     /// The operation took longer than it may.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(in crate::audit) fn too_slow() -> Self {
         Self::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
     }

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
 
-use super::{Replay, Seen};
+use super::{FRAMES, Replay, Seen};
 
 /// One frame, or what went wrong.
 type Next = Result<Frame<Bytes>, &'static str>;
@@ -53,6 +53,14 @@ async fn peeking_stops_at_the_limit_and_the_rest_follows() {
     assert_eq!(body.peek(4).await, Seen::TooMuch);
     assert_eq!(body.read(), "abcdef");
     assert_eq!(body.collect().await.unwrap().to_bytes(), "abcdefghi");
+}
+
+#[tokio::test]
+async fn many_small_frames_do_not_pile_up() {
+    let mut body = chunked((0..5000).map(|_| Ok(data("a"))).collect());
+    assert_eq!(body.peek(5000).await, Seen::All);
+    assert!(body.front.len() <= FRAMES, "{}", body.front.len());
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "a".repeat(5000));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::guard::refusal;
 use crate::identity::{Answer, Credentials, Identify, Unavailable};
 use crate::matrix::Action;
 use crate::matrix::error::errcode_of;
-use crate::policy::{self, Verdict, Violation};
+use crate::policy::{self, Verdict, Violation, Violations};
 
 impl Exchange {
     pub(super) async fn write<S, B>(
@@ -53,7 +53,9 @@ impl Exchange {
 
         let enforced = self.shared.config.policy.mode == policy::Mode::Enforce;
         let answer = match (&verdict, unknown) {
-            (Verdict::Refuse(_), why) if enforced => self.refuse(&verdict, why).await,
+            (Verdict::Refuse(violations), why) if enforced => {
+                self.refuse(&verdict, violations, why).await
+            }
             (_, Some(_)) if !self.may_be_unknown() => {
                 let answer = refusal::too_many_unknown();
                 self.only_counted(OnlyCounted::TooManyUnknown, answer.status());
@@ -90,20 +92,30 @@ impl Exchange {
     }
 
     /// The record of a refusal, and then its answer.
-    async fn refuse(&self, verdict: &Verdict, unknown: Option<Unavailable>) -> Response<Bytes> {
-        let Verdict::Refuse(violations) = verdict else { return refusal::not_recorded() };
+    async fn refuse(
+        &self,
+        verdict: &Verdict,
+        violations: &Violations,
+        unknown: Option<Unavailable>,
+    ) -> Response<Bytes> {
         if let Some(why) = unknown {
             let answer = refusal::unknown(why);
             self.only_counted(OnlyCounted::RefusedUnknown, answer.status());
             return answer;
         }
         let facts = self.facts(Phase::Outcome, Some(Outcome::Refused));
-        let answer = if self.append(facts).await {
-            refusal::of_violations(self.route.event_type, violations)
-        } else {
-            refusal::not_recorded()
-        };
+        if !self.append(facts).await {
+            return self.not_recorded();
+        }
+        let answer = refusal::of_violations(self.route.event_type, violations);
         self.ended(Some(answer.status()), Some(verdict), Outcome::Refused);
+        answer
+    }
+
+    /// Nothing was done, because it could not be recorded.
+    fn not_recorded(&self) -> Response<Bytes> {
+        let answer = refusal::not_recorded();
+        self.only_counted(OnlyCounted::NotRecorded, answer.status());
         answer
     }
 
@@ -133,9 +145,7 @@ impl Exchange {
         B: Guarded,
     {
         if !self.append(self.facts(Phase::Intent, None)).await {
-            let answer = refusal::not_recorded();
-            self.ended(Some(answer.status()), Some(verdict), Outcome::Failed);
-            return Ok(answer.map(Replay::of));
+            return Ok(self.not_recorded().map(Replay::of));
         }
         // The 100 was ours: we have asked for the body already.
         request.headers_mut().remove(EXPECT);
@@ -156,7 +166,11 @@ impl Exchange {
         };
         let facts = self.facts(Phase::Outcome, Some(outcome));
         // What the origin did is true, recorded in time or not; the writer goes on trying.
-        if let Err(lost) = self.shared.audit.append(facts, Patience::Leave).await {
+        let patience = match self.shared.config.audit.mode {
+            Mode::Required => Patience::Insist,
+            Mode::BestEffort => Patience::Leave,
+        };
+        if let Err(lost) = self.shared.audit.append(facts, patience).await {
             tracing::warn!(exchange.id = %self.id, %lost, "the outcome is not durable yet");
         }
         self.ended(status, Some(verdict), outcome);

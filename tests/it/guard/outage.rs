@@ -1,14 +1,16 @@
 //! Store away, origin away, client gone: what is recorded, and what is answered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use key_backup_gateway::audit::Mode;
-use key_backup_gateway::audit::record::{Outcome, Phase, Stored};
+use key_backup_gateway::audit::record::{Facts, Outcome, Phase, Stored};
+use key_backup_gateway::audit::{Lost, Mode, Patience};
+use tokio::sync::Notify;
 use tower::Service;
 
 use crate::rig::homeserver::{Act, Broken};
-use crate::rig::store::Switch;
+use crate::rig::store::{SLOW, Switch};
 use crate::rig::{ALICE, Rig, put, request};
 
 const GOOD: &str = r#"{"enabled":true}"#;
@@ -103,6 +105,51 @@ async fn an_outcome_that_cannot_be_stored_holds_up_no_answer_and_comes_later() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(story(&rig.records().await), [INTENT, outcome(Outcome::Answered)]);
+}
+
+#[tokio::test]
+async fn a_store_slower_than_the_deadline_takes_what_is_true_all_the_same() {
+    let rig = Rig::with(|config| {
+        config.audit.deadline = SLOW / 10;
+        config.audit.mode = Mode::BestEffort;
+    })
+    .await;
+    rig.store.switch(Switch::Slow);
+    assert_eq!(rig.put(GOOD).await.text(), "200 {}");
+    let end = tokio::time::Instant::now() + 50 * MOMENT;
+    while rig.stored().await.len() < 2 && tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(story(&rig.stored().await), [INTENT, outcome(Outcome::Answered)]);
+}
+
+#[tokio::test]
+async fn an_outcome_finds_its_place_however_much_is_waiting() {
+    let rig = Rig::with(|config| config.audit.deadline = MOMENT).await;
+    let told = Arc::new(Notify::new());
+    rig.homeserver.other(Act::Waits(Arc::clone(&told)));
+    let (answer, ()) = tokio::join!(rig.put(GOOD), async {
+        while rig.homeserver.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        rig.store.switch(Switch::Off);
+        // More than the writer holds and its queue takes.
+        let crowd = (0..9000).map(|_| {
+            let audit = rig.audit.clone();
+            tokio::spawn(async move { audit.append(Facts::default(), Patience::Leave).await })
+        });
+        for one in crowd.collect::<Vec<_>>() {
+            assert_eq!(one.await.unwrap(), Err(Lost::Deadline));
+        }
+        told.notify_one();
+    });
+    assert_eq!(answer.text(), "200 {}");
+    rig.store.switch(Switch::On);
+    let end = tokio::time::Instant::now() + 50 * MOMENT;
+    while rig.stored().await.len() < 2 && tokio::time::Instant::now() < end {
+        tokio::time::sleep(MOMENT).await;
+    }
+    assert_eq!(story(&rig.stored().await), [INTENT, outcome(Outcome::Answered)]);
 }
 
 #[tokio::test]

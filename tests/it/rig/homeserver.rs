@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use tokio::sync::Notify;
 use tower::Service;
 
 const WHOAMI: &str = "/_matrix/client/v3/account/whoami";
@@ -36,6 +37,8 @@ pub(crate) enum Act {
     Vanish,
     /// It acts after so long.
     Slow(Duration),
+    /// It acts when it is told to.
+    Waits(Arc<Notify>),
 }
 
 /// A request as it came.
@@ -110,6 +113,7 @@ impl Homeserver {
                 return Err(Broken::Maybe);
             }
             Act::Slow(time) => tokio::time::sleep(time).await,
+            Act::Waits(told) => told.notified().await,
         }
         Ok(self.normal(&seen))
     }

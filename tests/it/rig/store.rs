@@ -1,6 +1,7 @@
 //! A store that can be made to fail, in front of a real one.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use key_backup_gateway::audit::record::{Record, Stored};
 use key_backup_gateway::audit::store::{BoxFuture, Error, Query, Store};
@@ -15,11 +16,16 @@ pub(crate) enum Switch {
     Off,
     /// It hangs, as a stopped server does, and goes on when it is switched on.
     Hangs,
+    /// It takes its time.
+    Slow,
     /// It takes the records, and its answer is lost.
     Mute,
     /// A batch of more than one is refused, and so is any record of the user `@poison:test`.
     Poisoned,
 }
+
+/// How long [`Switch::Slow`] takes.
+pub(crate) const SLOW: Duration = Duration::from_millis(300);
 
 pub(crate) struct Switched {
     store: Arc<dyn Store>,
@@ -64,6 +70,7 @@ impl Store for Switched {
                     self.store.append(batch).await?;
                     return Err(Error::Unavailable(sqlx::Error::PoolTimedOut));
                 }
+                Switch::Slow => tokio::time::sleep(SLOW).await,
                 Switch::On | Switch::Poisoned => {}
             }
             self.store.append(batch).await
