@@ -114,8 +114,14 @@ mod tests {
 
     async fn audit_health(audit: watch::Receiver<Health>) -> StatusCode {
         let ready: Probe = Arc::new(|| Box::pin(async { Ok(()) }));
-        let admin = router(Admin { registry: Arc::default(), audit, ready });
-        let request = Request::get("/health/audit").body(axum::body::Body::empty()).unwrap();
+        let admin = router(Admin {
+            registry: Arc::default(),
+            audit,
+            ready,
+        });
+        let request = Request::get("/health/audit")
+            .body(axum::body::Body::empty())
+            .unwrap();
         admin.oneshot(request).await.unwrap().status()
     }
 

@@ -92,7 +92,11 @@ impl Settings {
         let flags = [
             ("--origin", ("origin", "url"), self.origin),
             ("--listen", ("server", "listen"), self.listen),
-            ("--admin-listen", ("server", "admin_listen"), self.admin_listen),
+            (
+                "--admin-listen",
+                ("server", "admin_listen"),
+                self.admin_listen,
+            ),
             ("--database", ("database", "url"), self.database),
         ];
         load(self.config, flags, needs)
@@ -115,16 +119,27 @@ fn load(
     flags: impl IntoIterator<Item = GivenFlag>,
     needs: Needs,
 ) -> anyhow::Result<Config> {
-    let flags =
-        flags.into_iter().filter_map(|(name, key, text)| Some(Flag { name, key, text: text? }));
-    let sources =
-        Sources { file, environment: std::env::vars_os().collect(), flags: flags.collect() };
+    let flags = flags.into_iter().filter_map(|(name, key, text)| {
+        Some(Flag {
+            name,
+            key,
+            text: text?,
+        })
+    });
+    let sources = Sources {
+        file,
+        environment: std::env::vars_os().collect(),
+        flags: flags.collect(),
+    };
     Ok(Config::load(sources, needs)?)
 }
 
 fn serve(config: &Config) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
-    let runtime = Builder::new_multi_thread().enable_all().build().context(NO_RUNTIME)?;
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context(NO_RUNTIME)?;
     let served = runtime.block_on(async {
         let shutdown = shutdown()?;
         Ok(server::run(config.clone(), shutdown).await?)
@@ -177,7 +192,10 @@ const NO_SIGNALS: &str = "signals cannot be received";
 
 /// A runtime for a command that does one thing after the other.
 fn small_runtime() -> anyhow::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build().context(NO_RUNTIME)
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context(NO_RUNTIME)
 }
 
 fn say(text: &str) -> anyhow::Result<()> {

@@ -43,17 +43,27 @@ pub fn resolve<'a>(
     let believed = |hop: IpAddr| trusted.iter().any(|network| network.contains(&hop));
     let mut chain: Vec<String> = peer.iter().map(ToString::to_string).collect();
     let mut address = peer;
-    let entries = forwarded_for.rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
-    for entry in entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty()) {
+    let entries = forwarded_for
+        .rev()
+        .flat_map(|line| line.rsplit(|byte| *byte == b','));
+    for entry in entries
+        .map(<[u8]>::trim_ascii)
+        .filter(|entry| !entry.is_empty())
+    {
         if address.is_some_and(|hop| !believed(hop)) {
             break;
         }
-        let Some((hop, entry)) = parse(entry) else { break };
+        let Some((hop, entry)) = parse(entry) else {
+            break;
+        };
         address = Some(hop);
         chain.push(entry.to_owned());
     }
     chain.reverse();
-    Client { address, chain: chain.into() }
+    Client {
+        address,
+        chain: chain.into(),
+    }
 }
 
 /// One entry of `X-Forwarded-For`: the address in it, and itself as text.
@@ -62,7 +72,9 @@ pub fn resolve<'a>(
 /// address inside an IPv6 one (a dual-stack socket) is that IPv4 address.
 fn parse(entry: &[u8]) -> Option<(IpAddr, &str)> {
     let text = str::from_utf8(entry).ok()?;
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
     let address = match bare {
         Some(v6) => IpAddr::V6(v6.parse().ok()?),
         None => text
@@ -81,7 +93,11 @@ impl Client {
     #[must_use]
     pub fn forwarded_for(&self) -> Option<String> {
         let mut value = String::new();
-        for (address, _) in self.chain.iter().filter_map(|entry| parse(entry.as_bytes())) {
+        for (address, _) in self
+            .chain
+            .iter()
+            .filter_map(|entry| parse(entry.as_bytes()))
+        {
             if !value.is_empty() {
                 value.push_str(", ");
             }

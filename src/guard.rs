@@ -139,7 +139,9 @@ pin_project! {
 impl Default for Limits {
     fn default() -> Self {
         // More than the whole of a large homeserver's users turn backup on or off in a second.
-        Self { unknown_per_second: 10 }
+        Self {
+            unknown_per_second: 10,
+        }
     }
 }
 
@@ -183,7 +185,10 @@ impl<E> GuardLayer<E> {
             under_way: Tally::default(),
             metrics,
         };
-        Self { shared: Arc::new(shared), never_sent: |_| false }
+        Self {
+            shared: Arc::new(shared),
+            never_sent: |_| false,
+        }
     }
 
     /// Which errors of the inner service say that a request certainly never reached it.
@@ -201,7 +206,10 @@ impl<E> GuardLayer<E> {
 
 impl<E> Clone for GuardLayer<E> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), never_sent: self.never_sent }
+        Self {
+            shared: Arc::clone(&self.shared),
+            never_sent: self.never_sent,
+        }
     }
 }
 
@@ -209,7 +217,11 @@ impl<S, E> Layer<S> for GuardLayer<E> {
     type Service = Guard<S, E>;
 
     fn layer(&self, inner: S) -> Guard<S, E> {
-        Guard { inner, shared: Arc::clone(&self.shared), never_sent: self.never_sent }
+        Guard {
+            inner,
+            shared: Arc::clone(&self.shared),
+            never_sent: self.never_sent,
+        }
     }
 }
 
@@ -218,7 +230,11 @@ impl<S, E> Layer<S> for GuardLayer<E> {
 impl<S: Clone, E> Clone for Guard<S, E> {
     fn clone(&self) -> Self {
         let shared = Arc::clone(&self.shared);
-        Self { inner: self.inner.clone(), shared, never_sent: self.never_sent }
+        Self {
+            inner: self.inner.clone(),
+            shared,
+            never_sent: self.never_sent,
+        }
     }
 }
 
@@ -243,14 +259,19 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Some(route) = route::recognise(request.method(), request.uri().path()) else {
             let inner = self.inner.call(request.map(Replay::pass));
-            return ResponseFuture { kind: ResponseKind::Pass { inner } };
+            return ResponseFuture {
+                kind: ResponseKind::Pass { inner },
+            };
         };
         // `poll_ready` made *this* service ready, not its clone:
         // https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
         let under_way = self.shared.under_way.one();
-        let inner = Inner { service: ready, never_sent: self.never_sent };
+        let inner = Inner {
+            service: ready,
+            never_sent: self.never_sent,
+        };
         let exchange = Exchange::new(Arc::clone(&self.shared), route, &request);
         // From here on the request and its record belong together, with or without a client: hyper
         // drops our future when the client hangs up.
@@ -262,7 +283,9 @@ where
             }
             .in_current_span(),
         );
-        ResponseFuture { kind: ResponseKind::Exchange { task } }
+        ResponseFuture {
+            kind: ResponseKind::Exchange { task },
+        }
     }
 }
 

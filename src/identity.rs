@@ -144,11 +144,20 @@ impl Credentials {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
         let mut part = |bytes: Option<&[u8]>| {
             // What is absent, and what is empty, differ.
-            mac.update(&bytes.map_or(u64::MAX, |bytes| bytes.len() as u64).to_be_bytes());
+            mac.update(
+                &bytes
+                    .map_or(u64::MAX, |bytes| bytes.len() as u64)
+                    .to_be_bytes(),
+            );
             mac.update(bytes.unwrap_or_default());
         };
         part(self.query.as_deref().map(str::as_bytes));
-        part(self.address().map(|address| address.to_string()).as_deref().map(str::as_bytes));
+        part(
+            self.address()
+                .map(|address| address.to_string())
+                .as_deref()
+                .map(str::as_bytes),
+        );
         for (name, line) in &self.fields {
             part(Some(name.as_str().as_bytes()));
             part(Some(line.as_bytes()));

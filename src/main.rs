@@ -21,14 +21,22 @@ fn main() -> ExitCode {
             // To a closed pipe there is nothing left to say.
             let _ = error.print();
             // `--help` and `--version` come as errors, too.
-            return if error.use_stderr() { EX_USAGE.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                EX_USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("key-backup-gateway: {error:#}");
-            ExitCode::from(if is_configuration(&error) { EX_CONFIG } else { EX_FAILED })
+            ExitCode::from(if is_configuration(&error) {
+                EX_CONFIG
+            } else {
+                EX_FAILED
+            })
         }
     }
 }
@@ -37,5 +45,7 @@ fn main() -> ExitCode {
 fn is_configuration(error: &anyhow::Error) -> bool {
     error.is::<config::Error>()
         || error.is::<store::OpenError>()
-        || error.downcast_ref().is_some_and(server::Error::is_configuration)
+        || error
+            .downcast_ref()
+            .is_some_and(server::Error::is_configuration)
 }

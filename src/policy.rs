@@ -241,7 +241,10 @@ impl Policy {
     /// A judge that keeps to `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { extra_members: config.extra_members, clear: config.clear }
+        Self {
+            extra_members: config.extra_members,
+            clear: config.clear,
+        }
     }
 
     /// What is thought of `bytes` as the content of account data of `event_type`.

@@ -76,8 +76,11 @@ fn at_origin(uri: &Uri, origin: &Authority) -> Uri {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTP);
     parts.authority = Some(origin.clone());
-    parts.path_and_query =
-        Some(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+    parts.path_and_query = Some(
+        uri.path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/")),
+    );
     Uri::from_parts(parts).expect("scheme, authority and path are all there")
 }
 
@@ -116,19 +119,29 @@ where
             // The client's `Host` is kept.
             .set_host(false)
             .build(Dial::new(config.connect_timeout));
-        Self { client, origin: origin.authority().clone(), host: origin.host().clone() }
+        Self {
+            client,
+            origin: origin.authority().clone(),
+            host: origin.host().clone(),
+        }
     }
 }
 
 impl<B> Clone for Forward<B> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), origin: self.origin.clone(), host: self.host.clone() }
+        Self {
+            client: self.client.clone(),
+            origin: self.origin.clone(),
+            host: self.host.clone(),
+        }
     }
 }
 
 impl<B> std::fmt::Debug for Forward<B> {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        to.debug_struct("Forward").field("origin", &self.origin).finish_non_exhaustive()
+        to.debug_struct("Forward")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,8 +167,14 @@ where
         // https://www.rfc-editor.org/rfc/rfc9110#section-6.2-6
         head.version = Version::HTTP_11;
         frame(&mut head.headers, &body);
-        head.headers.entry(HOST).or_insert_with(|| self.host.clone());
-        ResponseFuture { inner: self.client.request(Request::from_parts(head, Outgoing { body })) }
+        head.headers
+            .entry(HOST)
+            .or_insert_with(|| self.host.clone());
+        ResponseFuture {
+            inner: self
+                .client
+                .request(Request::from_parts(head, Outgoing { body })),
+        }
     }
 }
 
@@ -190,7 +209,10 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyBroke>>> {
-        self.project().body.poll_frame(cx).map_err(|error| BodyBroke(error.into()))
+        self.project()
+            .body
+            .poll_frame(cx)
+            .map_err(|error| BodyBroke(error.into()))
     }
 
     fn is_end_stream(&self) -> bool {

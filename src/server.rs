@@ -99,11 +99,18 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> R
     let (end_admin, admin_ends) = watch::channel(false);
     tracing::info!("listening for administrators on {}", local(&admin_listener));
     let admin = tokio::spawn(
-        axum::serve(admin_listener, admin).with_graceful_shutdown(told(admin_ends)).into_future(),
+        axum::serve(admin_listener, admin)
+            .with_graceful_shutdown(told(admin_ends))
+            .into_future(),
     );
 
     let service = guard.layer(forward);
-    let trusted: Arc<[_]> = config.server.trusted_proxies.iter().map(|network| network.0).collect();
+    let trusted: Arc<[_]> = config
+        .server
+        .trusted_proxies
+        .iter()
+        .map(|network| network.0)
+        .collect();
     let mut serving = JoinSet::new();
     for listener in listeners {
         tracing::info!("listening for clients on {}", local(&listener));
@@ -119,7 +126,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> R
             Front::new(service.clone(), hop)
         };
         let drain = config.server.drain;
-        serving.spawn(listen::serve(listener, front, told(stopping.clone()), drain));
+        serving.spawn(listen::serve(
+            listener,
+            front,
+            told(stopping.clone()),
+            drain,
+        ));
     }
     notify(sd_notify::NotifyState::Ready);
 
@@ -128,7 +140,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> R
     let _ = stop.send(true);
     let cut: usize = serving.join_all().await.into_iter().sum();
     if cut > 0 {
-        tracing::warn!(connections = cut, "cut what was still open at the end of server.drain");
+        tracing::warn!(
+            connections = cut,
+            "cut what was still open at the end of server.drain"
+        );
     }
     // Guarded writes go on without their clients; each has a deadline of its own.
     guard.idle().await;
@@ -140,12 +155,17 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> R
 }
 
 async fn bind(address: &str) -> Result<TcpListener, Error> {
-    let listen = |source| Error::Listen { address: address.to_owned(), source };
+    let listen = |source| Error::Listen {
+        address: address.to_owned(),
+        source,
+    };
     TcpListener::bind(address).await.map_err(listen)
 }
 
 fn local(listener: &TcpListener) -> String {
-    listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+    listener
+        .local_addr()
+        .map_or_else(|error| error.to_string(), |address| address.to_string())
 }
 
 fn registry() -> Registry {
@@ -173,7 +193,10 @@ async fn open_trail(config: &Config, registry: &mut Registry) -> Result<AuditLog
     let first = health.wait_for(|health| *health != Health::Starting);
     let first = tokio::time::timeout(FIRST_WORD, first).await;
     if let Ok(Ok(health)) = first
-        && let Health::Failing { code: Health::OUTDATED | Health::NEWER, message } = &*health
+        && let Health::Failing {
+            code: Health::OUTDATED | Health::NEWER,
+            message,
+        } = &*health
     {
         return Err(Error::Outdated(message.clone()));
     }

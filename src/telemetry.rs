@@ -61,7 +61,10 @@ pub enum Error {
 pub fn init(config: &Config) -> Result<(), Error> {
     // Colours are for terminals: in a file they are noise.
     let lines = lines(config.format, io::stderr, io::stderr().is_terminal());
-    tracing_subscriber::registry().with(config.filter()?).with(lines).try_init()?;
+    tracing_subscriber::registry()
+        .with(config.filter()?)
+        .with(lines)
+        .try_init()?;
     Ok(())
 }
 
@@ -74,7 +77,11 @@ where
     let lines = fmt::layer().with_writer(writer);
     match format {
         Format::Text => lines.with_ansi(colours).boxed(),
-        Format::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        Format::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
     }
 }
 
@@ -97,13 +104,18 @@ impl Config {
                 return Err(InvalidLevel);
             }
         }
-        EnvFilter::builder().parse(directives.join(",")).map_err(|_| InvalidLevel)
+        EnvFilter::builder()
+            .parse(directives.join(","))
+            .map_err(|_| InvalidLevel)
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: Format::default(), level: "info".to_owned() }
+        Self {
+            format: Format::default(),
+            level: "info".to_owned(),
+        }
     }
 }
 
@@ -118,18 +130,26 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let writer = Arc::new(file.reopen().unwrap());
         let lines = lines(config.format, writer, false);
-        let log = tracing_subscriber::registry().with(config.filter().unwrap()).with(lines);
+        let log = tracing_subscriber::registry()
+            .with(config.filter().unwrap())
+            .with(lines);
         tracing::subscriber::with_default(log, work);
         std::fs::read_to_string(file.path()).unwrap()
     }
 
     fn level(level: &str) -> Config {
-        Config { level: level.to_owned(), ..Config::default() }
+        Config {
+            level: level.to_owned(),
+            ..Config::default()
+        }
     }
 
     #[test]
     fn a_line_of_json_is_one_object_with_the_fields_of_the_event() {
-        let config = Config { format: Format::Json, ..Config::default() };
+        let config = Config {
+            format: Format::Json,
+            ..Config::default()
+        };
         let said = logged(&config, || tracing::info!(exchange.id = 7, "a\nb"));
         assert_eq!(said.lines().count(), 1, "{said}");
         let line: serde_json::Value = serde_json::from_str(&said).unwrap();
@@ -141,9 +161,16 @@ mod tests {
     #[test]
     fn no_line_acts_on_a_terminal() {
         let said = logged(&Config::default(), || {
-            tracing::info!(field = "\u{1b}[31m", "message \u{1b}[2J {}", "\u{1b}]0;x\u{7}");
+            tracing::info!(
+                field = "\u{1b}[31m",
+                "message \u{1b}[2J {}",
+                "\u{1b}]0;x\u{7}"
+            );
         });
-        assert!(said.contains("message") && !said.contains('\u{1b}'), "{said:?}");
+        assert!(
+            said.contains("message") && !said.contains('\u{1b}'),
+            "{said:?}"
+        );
     }
 
     #[test]

@@ -109,7 +109,9 @@ impl<W: Write> Csv<W> {
     ///
     /// If the output fails.
     pub fn write(&mut self, stored: &Stored) -> io::Result<()> {
-        self.0.write_record(values(stored).iter().map(cell)).map_err(io_error)
+        self.0
+            .write_record(values(stored).iter().map(cell))
+            .map_err(io_error)
     }
 
     /// Hands on what was kept back to be written at once.

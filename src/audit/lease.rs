@@ -85,8 +85,13 @@ async fn close_run(
             let why = serde_json::json!({ "closed": "its run ended without an outcome" });
             let record = stamp.closing(&intent.record, Outcome::Unanswered, why);
             let (waiter, receipt) = oneshot::channel();
-            let waiter = Waiter { patience: Patience::Withdraw, receipt: waiter };
-            let Some(jobs) = jobs.upgrade() else { return Ok(false) };
+            let waiter = Waiter {
+                patience: Patience::Withdraw,
+                receipt: waiter,
+            };
+            let Some(jobs) = jobs.upgrade() else {
+                return Ok(false);
+            };
             if jobs.send(Job::awaited(record, waiter)).await.is_err() {
                 return Ok(false);
             }

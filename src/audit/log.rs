@@ -117,7 +117,10 @@ impl Health {
             store::Error::Migrate(_) => "migration_failed",
             store::Error::Unreadable { .. } => "store_unreadable",
         };
-        Self::Failing { code, message: chain(error) }
+        Self::Failing {
+            code,
+            message: chain(error),
+        }
     }
 }
 
@@ -141,7 +144,9 @@ impl AuditLog {
         migrate: bool,
         metrics: Metrics,
     ) -> Result<Self, E> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let opened = {
             let _context = runtime.enter();
             open()
@@ -170,13 +175,24 @@ impl AuditLog {
             migrate,
         };
         let lease = jobs.downgrade();
-        std::thread::Builder::new().name("audit-writer".to_owned()).spawn(move || {
-            runtime.block_on(writer.run(lease));
-            let _ = done.send(true);
-        })?;
-        let shared =
-            Shared { stamp, jobs, deadline: config.deadline, metrics, health: seen, stop, stopped };
-        Ok(Self { shared: Arc::new(shared) })
+        std::thread::Builder::new()
+            .name("audit-writer".to_owned())
+            .spawn(move || {
+                runtime.block_on(writer.run(lease));
+                let _ = done.send(true);
+            })?;
+        let shared = Shared {
+            stamp,
+            jobs,
+            deadline: config.deadline,
+            metrics,
+            health: seen,
+            stop,
+            stopped,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// A new id for an exchange.
@@ -205,31 +221,51 @@ impl AuditLog {
     pub async fn append(&self, facts: Facts, patience: Patience) -> Result<Receipt, Lost> {
         let record = self.shared.stamp.record(Kind::Exchange, facts);
         let (waiter, mut receipt) = oneshot::channel();
-        let mut job = Some(Job::awaited(record, Waiter { patience, receipt: waiter }));
+        let mut job = Some(Job::awaited(
+            record,
+            Waiter {
+                patience,
+                receipt: waiter,
+            },
+        ));
         let wait = async {
-            let place = self.shared.jobs.reserve().await.map_err(|_| Lost::Stopped)?;
+            let place = self
+                .shared
+                .jobs
+                .reserve()
+                .await
+                .map_err(|_| Lost::Stopped)?;
             if let Some(job) = job.take() {
                 place.send(job);
             }
             (&mut receipt).await.unwrap_or(Err(Lost::Stopped))
         };
-        let result = tokio::time::timeout(self.shared.deadline, wait).await.unwrap_or_else(|_| {
-            // The writer may have sent it just now; after this it cannot.
-            receipt.close();
-            receipt.try_recv().unwrap_or(Err(Lost::Deadline))
-        });
+        let result = tokio::time::timeout(self.shared.deadline, wait)
+            .await
+            .unwrap_or_else(|_| {
+                // The writer may have sent it just now; after this it cannot.
+                receipt.close();
+                receipt.try_recv().unwrap_or(Err(Lost::Deadline))
+            });
         if let (Some(job), Patience::Insist) = (job, patience) {
             let jobs = self.shared.jobs.clone();
             // Fails when the writer has stopped: then the next run closes the intent.
             tokio::spawn(async move { jobs.send(job).await.is_ok() });
         }
-        result.map(|()| Receipt(())).inspect_err(|lost| self.shared.metrics.lost(*lost))
+        result
+            .map(|()| Receipt(()))
+            .inspect_err(|lost| self.shared.metrics.lost(*lost))
     }
 
     /// Appends a record of an exchange some time soon, and waits for nothing. If too much is
     /// waiting already, the record is dropped, and counted.
     pub fn queue(&self, facts: Facts) {
-        let Shared { jobs, stamp, metrics, .. } = &*self.shared;
+        let Shared {
+            jobs,
+            stamp,
+            metrics,
+            ..
+        } = &*self.shared;
         if jobs.capacity() < RESERVED {
             metrics.dropped();
             return;

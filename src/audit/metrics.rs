@@ -111,11 +111,17 @@ impl Metrics {
     }
 
     pub(super) fn dropped(&self) {
-        self.lost.get_or_create(&Reason { reason: "queue_full" }).inc();
+        self.lost
+            .get_or_create(&Reason {
+                reason: "queue_full",
+            })
+            .inc();
     }
 
     pub(super) fn lost_at_end(&self, records: usize) {
-        self.lost.get_or_create(&Reason { reason: "end" }).inc_by(count(records));
+        self.lost
+            .get_or_create(&Reason { reason: "end" })
+            .inc_by(count(records));
     }
 
     pub(super) fn closed(&self, intents: usize) {
@@ -132,8 +138,12 @@ impl Metrics {
 
     pub(super) fn attempt(&self, took: Duration, (open, idle): (u32, u32)) {
         self.append.observe(took.as_secs_f64());
-        self.connections.get_or_create(&State { state: "open" }).set(open.into());
-        self.connections.get_or_create(&State { state: "idle" }).set(idle.into());
+        self.connections
+            .get_or_create(&State { state: "open" })
+            .set(open.into());
+        self.connections
+            .get_or_create(&State { state: "idle" })
+            .set(idle.into());
     }
 }
 

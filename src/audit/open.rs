@@ -75,7 +75,9 @@ fn scheme(config: &store::Config) -> Result<Scheme, OpenError> {
         Some("sqlite") => Ok(Scheme::Sqlite),
         Some("postgres" | "postgresql") => Ok(Scheme::Postgres),
         // Not quoted: it may be anything, a password too.
-        _ => Err(OpenError::url("must be `sqlite:PATH` or `postgres://USER@HOST/DATABASE`")),
+        _ => Err(OpenError::url(
+            "must be `sqlite:PATH` or `postgres://USER@HOST/DATABASE`",
+        )),
     }
 }
 

@@ -93,7 +93,9 @@ async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::too_slow()))
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::too_slow()))
 }
 
 impl Store for PgStore {
@@ -142,7 +144,10 @@ impl Store for PgStore {
     }
 
     fn connections(&self) -> (u32, u32) {
-        (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
+        (
+            self.pool.size(),
+            u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX),
+        )
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -166,13 +171,17 @@ impl Deref for Held {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        self.0.as_ref().expect("a connection is held until it is released")
+        self.0
+            .as_ref()
+            .expect("a connection is held until it is released")
     }
 }
 
 impl DerefMut for Held {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect("a connection is held until it is released")
+        self.0
+            .as_mut()
+            .expect("a connection is held until it is released")
     }
 }
 

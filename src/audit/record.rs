@@ -211,7 +211,11 @@ impl Facts {
             Verdict::Refuse(_) => Judged::Refuse,
         });
         self.preference = verdict.preference();
-        self.violations = verdict.violations().iter().map(|one| one.code().to_owned()).collect();
+        self.violations = verdict
+            .violations()
+            .iter()
+            .map(|one| one.code().to_owned())
+            .collect();
         self
     }
 
@@ -228,8 +232,10 @@ impl Facts {
         ] {
             *text = text.take().map(|text| text::made_safe(&text, text::LIMIT));
         }
-        self.user_agent =
-            self.user_agent.take().map(|text| text::made_safe(&text, text::USER_AGENT_LIMIT));
+        self.user_agent = self
+            .user_agent
+            .take()
+            .map(|text| text::made_safe(&text, text::USER_AGENT_LIMIT));
         self.client_chain.truncate(text::CHAIN_LIMIT);
         for text in self.client_chain.iter_mut().chain(&mut self.violations) {
             *text = text::made_safe(text, text::LIMIT);
@@ -255,8 +261,16 @@ impl Stamp {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, instance: &str) -> Self {
         let instance = text::made_safe(instance, text::LIMIT);
-        let stamp = Self { clock, instance, run_id: Uuid::nil(), order: Mutex::default() };
-        Self { run_id: stamp.new_id(), ..stamp }
+        let stamp = Self {
+            clock,
+            instance,
+            run_id: Uuid::nil(),
+            order: Mutex::default(),
+        };
+        Self {
+            run_id: stamp.new_id(),
+            ..stamp
+        }
     }
 
     /// Which run this is.
@@ -277,7 +291,11 @@ impl Stamp {
         let now = self.clock.now();
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
         let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        Uuid::new_v7(Timestamp::from_unix(&*order, seconds, now.timestamp_subsec_nanos()))
+        Uuid::new_v7(Timestamp::from_unix(
+            &*order,
+            seconds,
+            now.timestamp_subsec_nanos(),
+        ))
     }
 
     /// A record of `kind` that says `facts`.

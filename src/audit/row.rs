@@ -78,11 +78,15 @@ impl TryFrom<Row> for Stored {
             device_id: row.device_id,
             is_guest: row.is_guest,
             client_address: row.client_address,
-            client_chain: read.json("client_chain", row.client_chain)?.unwrap_or_default(),
+            client_chain: read
+                .json("client_chain", row.client_chain)?
+                .unwrap_or_default(),
             user_agent: row.user_agent,
             preference: read.word("preference", row.preference, Preference::parse)?,
             verdict: read.word("verdict", row.verdict, Judged::parse)?,
-            violations: read.json("violations", Some(row.violations))?.unwrap_or_default(),
+            violations: read
+                .json("violations", Some(row.violations))?
+                .unwrap_or_default(),
             outcome: read.word("outcome", row.outcome, Outcome::parse)?,
             origin_status: row
                 .origin_status
@@ -116,7 +120,10 @@ impl TryFrom<Row> for Stored {
                 hash: read.bytes("client_commitment", row.client_commitment)?,
             },
         };
-        Ok(Self { record, stored_at: read.time("stored_at", row.stored_at)? })
+        Ok(Self {
+            record,
+            stored_at: read.time("stored_at", row.stored_at)?,
+        })
     }
 }
 
@@ -133,7 +140,8 @@ impl Reader {
         word: Option<String>,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        word.map(|word| parse(&word).ok_or(self.unknown(column))).transpose()
+        word.map(|word| parse(&word).ok_or(self.unknown(column)))
+            .transpose()
     }
 
     fn json<T: DeserializeOwned>(
@@ -141,7 +149,8 @@ impl Reader {
         column: &'static str,
         text: Option<String>,
     ) -> Result<Option<T>, Error> {
-        text.map(|text| serde_json::from_str(&text).map_err(|_| self.unknown(column))).transpose()
+        text.map(|text| serde_json::from_str(&text).map_err(|_| self.unknown(column)))
+            .transpose()
     }
 
     fn bytes<const N: usize>(
@@ -149,7 +158,9 @@ impl Reader {
         column: &'static str,
         bytes: Option<Vec<u8>>,
     ) -> Result<Option<[u8; N]>, Error> {
-        bytes.map(|bytes| bytes.try_into().map_err(|_| self.unknown(column))).transpose()
+        bytes
+            .map(|bytes| bytes.try_into().map_err(|_| self.unknown(column)))
+            .transpose()
     }
 
     fn time(self, column: &'static str, micros: i64) -> Result<DateTime<Utc>, Error> {

@@ -61,7 +61,10 @@ impl SqliteStore {
             .filename(&path)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY);
-        Ok(Self { pool: pool(options), path })
+        Ok(Self {
+            pool: pool(options),
+            path,
+        })
     }
 
     /// The store in the file that `config.url` names, for reading only.
@@ -81,9 +84,14 @@ impl SqliteStore {
                 "there is no file {path}: no trail was kept there"
             )));
         }
-        let options =
-            SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(BUSY);
-        Ok(Self { pool: pool(options), path })
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .busy_timeout(BUSY);
+        Ok(Self {
+            pool: pool(options),
+            path,
+        })
     }
 
     async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
@@ -118,7 +126,9 @@ async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::too_slow()))
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::too_slow()))
 }
 
 fn pool(options: SqliteConnectOptions) -> SqlitePool {
@@ -137,7 +147,9 @@ fn parse(config: &store::Config) -> Result<PathBuf, OpenError> {
         return Err(OpenError::url("names no file: write `sqlite:PATH`"));
     }
     if path == ":memory:" || path.starts_with("file:") || path.contains(['?', '\0']) {
-        return Err(OpenError::url("must name a file and nothing else: write `sqlite:PATH`"));
+        return Err(OpenError::url(
+            "must name a file and nothing else: write `sqlite:PATH`",
+        ));
     }
     if config.password_file.is_some() {
         return Err(OpenError::no_password_wanted());
@@ -192,7 +204,10 @@ impl Store for SqliteStore {
     }
 
     fn connections(&self) -> (u32, u32) {
-        (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
+        (
+            self.pool.size(),
+            u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX),
+        )
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

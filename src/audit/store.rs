@@ -119,7 +119,11 @@ pub(super) fn compare_versions(
     found: i64,
     migrator: &sqlx::migrate::Migrator,
 ) -> Result<(), Error> {
-    let expected = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let expected = migrator
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0);
     match found.cmp(&expected) {
         std::cmp::Ordering::Less => Err(Error::Outdated { found, expected }),
         std::cmp::Ordering::Equal => Ok(()),

@@ -57,12 +57,20 @@ pub(super) struct Writer {
 impl Job {
     /// A record that somebody waits for.
     pub(super) fn awaited(record: Record, waiter: Waiter) -> Self {
-        Self { record, waiter: Some(waiter), is_attempted: false }
+        Self {
+            record,
+            waiter: Some(waiter),
+            is_attempted: false,
+        }
     }
 
     /// A record that nobody waits for.
     pub(super) fn queued(record: Record) -> Self {
-        Self { record, waiter: None, is_attempted: false }
+        Self {
+            record,
+            waiter: None,
+            is_attempted: false,
+        }
     }
 
     /// Whoever announced it has given up, and it need not be stored.
@@ -156,7 +164,9 @@ impl Writer {
             }
             self.metrics.queue(held.len() + self.inbox.len());
             while held.len() < HELD {
-                let Ok(job) = self.inbox.try_recv() else { break };
+                let Ok(job) = self.inbox.try_recv() else {
+                    break;
+                };
                 held.push_back(job);
             }
             if !self.commit(held).await {
@@ -198,7 +208,11 @@ impl Writer {
         for job in held.iter_mut().take(BATCH) {
             job.is_attempted = true;
         }
-        let batch: Vec<Record> = held.iter().take(BATCH).map(|job| job.record.clone()).collect();
+        let batch: Vec<Record> = held
+            .iter()
+            .take(BATCH)
+            .map(|job| job.record.clone())
+            .collect();
         if batch.is_empty() {
             return true;
         }
@@ -259,8 +273,11 @@ impl Writer {
     async fn append(&self, batch: &[Record]) -> Result<(), store::Error> {
         let started = Instant::now();
         let attempt = tokio::time::timeout(self.attempt, self.store.append(batch));
-        let result = attempt.await.unwrap_or_else(|_| Err(store::Error::too_slow()));
-        self.metrics.attempt(started.elapsed(), self.store.connections());
+        let result = attempt
+            .await
+            .unwrap_or_else(|_| Err(store::Error::too_slow()));
+        self.metrics
+            .attempt(started.elapsed(), self.store.connections());
         self.report(result.as_ref().err());
         result
     }

@@ -109,7 +109,11 @@ impl Command {
 impl List {
     fn run(self) -> anyhow::Result<()> {
         let mut query = self.query();
-        let mut left = if self.limit == 0 { u64::MAX } else { self.limit };
+        let mut left = if self.limit == 0 {
+            u64::MAX
+        } else {
+            self.limit
+        };
         read(self.database, async |store| {
             // A closed pipe can come with the header already.
             let mut output = match Output::new(self.format) {
@@ -226,7 +230,9 @@ impl Output {
     fn write(&mut self, page: &[Stored]) -> io::Result<()> {
         match self {
             Self::Table(table) => table.write(page),
-            Self::Jsonl(out) => page.iter().try_for_each(|one| export::write_jsonl(out, one)),
+            Self::Jsonl(out) => page
+                .iter()
+                .try_for_each(|one| export::write_jsonl(out, one)),
             Self::Csv(csv) => page.iter().try_for_each(|one| csv.write(one)),
         }
     }

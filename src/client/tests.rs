@@ -10,14 +10,21 @@ const TRUSTED: [&str; 4] = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "2001:db8:ff
 
 fn from(peer: Option<&str>, lines: &[&[u8]]) -> Client {
     let trusted = TRUSTED.map(|network| network.parse().unwrap());
-    resolve(peer.map(|peer| peer.parse().unwrap()), lines.iter().copied(), &trusted)
+    resolve(
+        peer.map(|peer| peer.parse().unwrap()),
+        lines.iter().copied(),
+        &trusted,
+    )
 }
 
 /// The address that is found, and what the origin is told.
 #[track_caller]
 fn assert_client(peer: Option<&str>, lines: &[&[u8]], address: Option<&str>, told: Option<&str>) {
     let client = from(peer, lines);
-    assert_eq!(client.address, address.map(|address| address.parse::<IpAddr>().unwrap()));
+    assert_eq!(
+        client.address,
+        address.map(|address| address.parse::<IpAddr>().unwrap())
+    );
     assert_eq!(client.forwarded_for().as_deref(), told);
 }
 
@@ -26,15 +33,30 @@ fn a_stranger_is_never_believed() {
     let stranger = Some("198.51.100.7");
     assert_client(stranger, &[], stranger, stranger);
     assert_client(stranger, &[b"127.0.0.1"], stranger, stranger);
-    assert_client(stranger, &[b"10.0.0.1, 127.0.0.1", b"::1"], stranger, stranger);
+    assert_client(
+        stranger,
+        &[b"10.0.0.1, 127.0.0.1", b"::1"],
+        stranger,
+        stranger,
+    );
 }
 
 #[test]
 fn a_trusted_peer_names_the_client() {
     let local = Some("127.0.0.1");
     assert_client(local, &[], local, local);
-    assert_client(local, &[b"203.0.113.9"], Some("203.0.113.9"), Some("203.0.113.9, 127.0.0.1"));
-    assert_client(None, &[b"203.0.113.9"], Some("203.0.113.9"), Some("203.0.113.9"));
+    assert_client(
+        local,
+        &[b"203.0.113.9"],
+        Some("203.0.113.9"),
+        Some("203.0.113.9, 127.0.0.1"),
+    );
+    assert_client(
+        None,
+        &[b"203.0.113.9"],
+        Some("203.0.113.9"),
+        Some("203.0.113.9"),
+    );
     assert_client(None, &[], None, None);
 }
 
@@ -81,22 +103,43 @@ fn ports_and_brackets_are_read_and_not_told() {
     ] {
         let client = from(Some("127.0.0.1"), &[entry]);
         assert_eq!(client.address, Some(address.parse().unwrap()), "{entry:?}");
-        assert_eq!(client.forwarded_for(), Some(format!("{address}, 127.0.0.1")), "{entry:?}");
+        assert_eq!(
+            client.forwarded_for(),
+            Some(format!("{address}, 127.0.0.1")),
+            "{entry:?}"
+        );
     }
 }
 
 #[test]
 fn the_chain_keeps_the_entries_as_they_came() {
-    let client = from(Some("127.0.0.1"), &[b"spoofed, [2001:db8::1]:4711,  10.0.0.1:80"]);
-    assert_eq!(*client.chain, ["[2001:db8::1]:4711", "10.0.0.1:80", "127.0.0.1"]);
+    let client = from(
+        Some("127.0.0.1"),
+        &[b"spoofed, [2001:db8::1]:4711,  10.0.0.1:80"],
+    );
+    assert_eq!(
+        *client.chain,
+        ["[2001:db8::1]:4711", "10.0.0.1:80", "127.0.0.1"]
+    );
 }
 
 #[test]
 fn garbage_ends_the_list() {
-    for garbage in [&b"unknown"[..], b"_hidden", b"203.0.113", b"fe80::1%eth0", b"\xff", b"[::1"] {
+    for garbage in [
+        &b"unknown"[..],
+        b"_hidden",
+        b"203.0.113",
+        b"fe80::1%eth0",
+        b"\xff",
+        b"[::1",
+    ] {
         let line = [b"192.0.2.66, ", garbage, b", 10.1.2.3"].concat();
         let client = from(Some("127.0.0.1"), &[&line]);
-        assert_eq!(client.address, Some("10.1.2.3".parse().unwrap()), "{garbage:?}");
+        assert_eq!(
+            client.address,
+            Some("10.1.2.3".parse().unwrap()),
+            "{garbage:?}"
+        );
         assert_eq!(from(None, &[garbage]), Client::default(), "{garbage:?}");
     }
 }

@@ -22,14 +22,20 @@ pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
         ("audit.deadline", config.audit.deadline),
     ] {
         if wait == Duration::ZERO {
-            mistakes.add(key, "must be longer than 0: nothing is ever done in no time");
+            mistakes.add(
+                key,
+                "must be longer than 0: nothing is ever done in no time",
+            );
         }
         refuse_endless(key, wait, mistakes);
     }
     refuse_endless("identity.cache", config.identity.cache, mistakes);
     refuse_endless("server.drain", config.server.drain, mistakes);
     if config.policy.body_limit == 0 {
-        mistakes.add("policy.body_limit", "must be at least 1: no body would be taken");
+        mistakes.add(
+            "policy.body_limit",
+            "must be at least 1: no body would be taken",
+        );
     }
     check_database(config, mistakes);
     if let Err(error) = config.log.filter() {
@@ -45,12 +51,22 @@ fn refuse_endless(key: &str, wait: Duration, mistakes: &mut Mistakes) {
 }
 
 fn check_origin(config: &Config, mistakes: &mut Mistakes) {
-    let Some(url) = &config.origin.url else { return };
+    let Some(url) = &config.origin.url else {
+        return;
+    };
     match Origin::parse(url) {
         Ok(origin) => {
             let origin = origin.authority().as_str();
-            if config.server.listen.iter().any(|address| address.as_str() == origin) {
-                mistakes.add("origin.url", "must not be an address of `server.listen`: a circle");
+            if config
+                .server
+                .listen
+                .iter()
+                .any(|address| address.as_str() == origin)
+            {
+                mistakes.add(
+                    "origin.url",
+                    "must not be an address of `server.listen`: a circle",
+                );
             }
         }
         Err(error) => mistakes.add("origin.url", error),
@@ -89,6 +105,9 @@ fn check_database(config: &Config, mistakes: &mut Mistakes) {
         mistakes.add("database.url", text);
     }
     if config.database.max_connections == 0 {
-        mistakes.add("database.max_connections", "must be at least 1: nothing would be recorded");
+        mistakes.add(
+            "database.max_connections",
+            "must be at least 1: nothing would be recorded",
+        );
     }
 }

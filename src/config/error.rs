@@ -66,7 +66,11 @@ impl Mistakes {
         if !self.0.iter().any(|one| one.key == key) {
             // One line each: what a library says may have more.
             let text = text.to_string().trim().replace('\n', " ");
-            self.0.push(Mistake { key, text, source: None });
+            self.0.push(Mistake {
+                key,
+                text,
+                source: None,
+            });
         }
     }
 

@@ -82,7 +82,10 @@ impl fmt::Display for Source {
 
 impl Layers {
     pub(super) fn gather(sources: Sources, mistakes: &mut Mistakes) -> Self {
-        let mut layers = Self { complete: true, ..Self::default() };
+        let mut layers = Self {
+            complete: true,
+            ..Self::default()
+        };
         if let Some(path) = &sources.file {
             match read(path) {
                 Ok(table) => layers.add_file(path, table, mistakes),
@@ -98,7 +101,12 @@ impl Layers {
                 layers.add_variable(&name, key, value.to_str(), mistakes);
             }
         }
-        for Flag { name, key: (section, key), text } in sources.flags {
+        for Flag {
+            name,
+            key: (section, key),
+            text,
+        } in sources.flags
+        {
             layers.add(section, key, Given::Text(text), Source::Flag(name));
         }
         layers
@@ -106,7 +114,8 @@ impl Layers {
 
     fn add(&mut self, section: &str, key: &str, given: Given, source: Source) {
         self.sources.insert(format!("{section}.{key}"), source);
-        self.values.insert((section.to_owned(), key.to_owned()), given);
+        self.values
+            .insert((section.to_owned(), key.to_owned()), given);
     }
 
     fn add_file(&mut self, path: &Path, table: Table, mistakes: &mut Mistakes) {
@@ -162,7 +171,9 @@ impl Layers {
         let known = keys::<T>();
         let mut section = Table::new();
         for key in self.keys_of(name) {
-            let Some(given) = self.values.remove(&(name.to_owned(), key.clone())) else { continue };
+            let Some(given) = self.values.remove(&(name.to_owned(), key.clone())) else {
+                continue;
+            };
             let path = format!("{name}.{key}");
             if !known.contains(&key.as_str()) {
                 mistakes.add(path, unknown("key", &key, known.iter().copied()));
@@ -185,7 +196,10 @@ impl Layers {
     pub(super) fn refuse_the_rest(&self, mistakes: &mut Mistakes) {
         for (section, key) in self.values.keys() {
             let names = sections().map(|(name, _)| name);
-            mistakes.add(format!("{section}.{key}"), unknown("section", section, names));
+            mistakes.add(
+                format!("{section}.{key}"),
+                unknown("section", section, names),
+            );
         }
     }
 
@@ -216,14 +230,20 @@ impl Given {
         let literal = text.parse::<Value>().ok();
         // Whoever takes an empty list wants a list.
         if try_value::<T>(key, Value::Array(Vec::new())).is_ok() {
-            let list = literal.filter(Value::is_array).unwrap_or_else(|| split(&text));
+            let list = literal
+                .filter(Value::is_array)
+                .unwrap_or_else(|| split(&text));
             return try_value::<T>(key, list);
         }
         let as_text = try_value::<T>(key, Value::String(text));
         match (as_text, literal) {
             (Err(against_text), Some(literal)) => try_value::<T>(key, literal).map_err(|against| {
                 // Of the two complaints the one that is not about text being text.
-                if against_text.starts_with("invalid type") { against } else { against_text }
+                if against_text.starts_with("invalid type") {
+                    against
+                } else {
+                    against_text
+                }
             }),
             (as_text, _) => as_text,
         }
@@ -242,7 +262,10 @@ fn try_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<Value, Stri
 
 /// Comma-separated text as a list; empty text is an empty list.
 fn split(text: &str) -> Value {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
     Value::Array(parts.map(Value::from).collect())
 }
 
@@ -250,7 +273,9 @@ fn read(path: &Path) -> Result<Table, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     text.parse::<Table>().map_err(|error| {
         // Not the error's own rendering: it quotes the line, and that may hold a password.
-        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        let line = error
+            .span()
+            .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
         format!("not TOML, line {line}: {}", error.message())
     })
 }

@@ -78,10 +78,13 @@ impl Default for Server {
 
 fn request_id<'de, D: Deserializer<'de>>(from: D) -> Result<HeaderName, D::Error> {
     let text = String::deserialize(from)?;
-    let name: HeaderName =
-        text.parse().map_err(|_| de::Error::custom("not the name of an HTTP field"))?;
+    let name: HeaderName = text
+        .parse()
+        .map_err(|_| de::Error::custom("not the name of an HTTP field"))?;
     if TAKEN.contains(&name.as_str()) {
-        return Err(de::Error::custom("this field has a meaning of its own; take another name"));
+        return Err(de::Error::custom(
+            "this field has a meaning of its own; take another name",
+        ));
     }
     Ok(name)
 }
@@ -98,7 +101,9 @@ impl Address {
     /// Whether any free port will do.
     #[must_use]
     pub fn is_any_port(&self) -> bool {
-        self.0.rsplit_once(':').is_some_and(|(_, port)| port.parse() == Ok(0_u16))
+        self.0
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse() == Ok(0_u16))
     }
 }
 
@@ -168,7 +173,9 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let network = text
+            .parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         let network = network.map_err(|_| {
             format!(
                 "{text:?} is not a network; write one as in \"10.0.0.0/8\", \"fd00::/8\" or \
@@ -181,6 +188,8 @@ impl FromStr for Network {
 
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }

@@ -43,7 +43,11 @@ impl<B: Body<Data = Bytes>> Replay<B> {
     /// `body`, of which nothing has been read.
     pub fn pass(body: B) -> Self {
         let exact = body.size_hint().exact();
-        Self { front: VecDeque::new(), rest: Some(body), exact }
+        Self {
+            front: VecDeque::new(),
+            rest: Some(body),
+            exact,
+        }
     }
 
     /// A body of our own.
@@ -54,13 +58,20 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         } else {
             VecDeque::from([Ok(Frame::data(bytes))])
         };
-        Self { front, rest: None, exact }
+        Self {
+            front,
+            rest: None,
+            exact,
+        }
     }
 
     /// The data that has been read and not yet sent on, in one piece.
     #[must_use]
     pub fn read(&self) -> Bytes {
-        let mut data = self.front.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref());
+        let mut data = self
+            .front
+            .iter()
+            .filter_map(|frame| frame.as_ref().ok()?.data_ref());
         match (data.next(), data.next()) {
             (None, _) => Bytes::new(),
             (Some(only), None) => only.clone(),
@@ -78,7 +89,8 @@ impl<B: Body<Data = Bytes> + Unpin> Replay<B> {
     /// Makes one frame of all data that has been read.
     fn join(&mut self) {
         let data = self.read();
-        self.front.retain(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
+        self.front
+            .retain(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
         self.front.push_front(Ok(Frame::data(data)));
     }
 
@@ -92,7 +104,9 @@ impl<B: Body<Data = Bytes> + Unpin> Replay<B> {
             .map(Bytes::len)
             .sum();
         while length <= limit {
-            let Some(rest) = &mut self.rest else { return Seen::All };
+            let Some(rest) = &mut self.rest else {
+                return Seen::All;
+            };
             match poll_fn(|context| Pin::new(&mut *rest).poll_frame(context)).await {
                 Some(Ok(frame)) => {
                     length += frame.data_ref().map_or(0, Bytes::len);
@@ -142,7 +156,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Replay<B> {
     fn is_end_stream(&self) -> bool {
         // A body without a known length has an end of its own: a last chunk.
         self.front.is_empty()
-            && self.rest.as_ref().map_or(self.exact.is_some(), Body::is_end_stream)
+            && self
+                .rest
+                .as_ref()
+                .map_or(self.exact.is_some(), Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

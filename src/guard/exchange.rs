@@ -37,18 +37,31 @@ impl Exchange {
     pub(super) fn new<B>(shared: Arc<Shared>, route: Route, request: &Request<B>) -> Self {
         let id = shared.audit.new_id();
         let facts = facts::of_request(id, &route, request);
-        Self { shared, route, id, started: Instant::now(), facts }
+        Self {
+            shared,
+            route,
+            id,
+            started: Instant::now(),
+            facts,
+        }
     }
 
     /// The facts of a record that is made now.
     fn facts(&self, phase: Phase, outcome: Option<Outcome>) -> Facts {
         let took = i64::try_from(self.started.elapsed().as_micros()).ok();
-        Facts { phase: Some(phase), outcome, duration_us: took, ..self.facts.clone() }
+        Facts {
+            phase: Some(phase),
+            outcome,
+            duration_us: took,
+            ..self.facts.clone()
+        }
     }
 
     /// The exchange is over: counts it, and says so in one line.
     fn ended(&self, status: Option<StatusCode>, verdict: Option<&Verdict>, outcome: Outcome) {
-        let Route { action, event_type, .. } = self.route;
+        let Route {
+            action, event_type, ..
+        } = self.route;
         let took = self.started.elapsed();
         let violation = verdict.and_then(|verdict| verdict.violations().first().copied());
         self.shared.metrics.ended(action, outcome);

@@ -16,11 +16,19 @@ pub(super) fn of_request<B>(id: Uuid, route: &Route, request: &Request<B>) -> Fa
         exchange_id: Some(id),
         action: Some(route.action),
         event_type: Some(route.event_type),
-        claimed_user: route.claimed_user.as_ref().map(|user| user.as_str().to_owned()),
+        claimed_user: route
+            .claimed_user
+            .as_ref()
+            .map(|user| user.as_str().to_owned()),
         client_address: client.and_then(|client| Some(client.address?.to_string())),
-        client_chain: client.map(|client| client.chain.to_vec()).unwrap_or_default(),
+        client_chain: client
+            .map(|client| client.chain.to_vec())
+            .unwrap_or_default(),
         user_agent: text(request.headers(), USER_AGENT.as_str()),
-        request_id: request.extensions().get::<RequestId>().map(|RequestId(id)| id.to_string()),
+        request_id: request
+            .extensions()
+            .get::<RequestId>()
+            .map(|RequestId(id)| id.to_string()),
         traceparent: text(request.headers(), "traceparent"),
         ..Facts::default()
     }
@@ -28,8 +36,20 @@ pub(super) fn of_request<B>(id: Uuid, route: &Route, request: &Request<B>) -> Fa
 
 /// The same with whom whoami named.
 pub(super) fn with_identity(facts: Facts, identity: Option<Identity>) -> Facts {
-    let Some(Identity { user_id, device_id, is_guest }) = identity else { return facts };
-    Facts { authenticated_user: Some(user_id), device_id, is_guest, ..facts }
+    let Some(Identity {
+        user_id,
+        device_id,
+        is_guest,
+    }) = identity
+    else {
+        return facts;
+    };
+    Facts {
+        authenticated_user: Some(user_id),
+        device_id,
+        is_guest,
+        ..facts
+    }
 }
 
 /// Whether the body has a coding that we do not see through, and some homeservers ignore.
@@ -44,5 +64,7 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// A field's first line as text; bytes that are no UTF-8 are replaced.
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
+    headers
+        .get(name)
+        .map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
 }

@@ -88,7 +88,9 @@ impl<S, E> Inner<S, E> {
         };
         let mut seen = Seen::TooMuch;
         if interests(response.status()) {
-            seen = timeout_at(end, response.body_mut().peek(look)).await.unwrap_or(Seen::TooMuch);
+            seen = timeout_at(end, response.body_mut().peek(look))
+                .await
+                .unwrap_or(Seen::TooMuch);
         }
         Called::Answered(response, seen)
     }

@@ -80,7 +80,9 @@ impl Metrics {
             outcomes: Family::default(),
             uncounted: Family::default(),
             durations: Family::new_with_constructor(|| {
-                Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0])
+                Histogram::new([
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+                ])
             }),
         };
         metrics.start_at_zero();
@@ -116,11 +118,17 @@ impl Metrics {
     fn start_at_zero(&self) {
         for action in Action::ALL.map(Action::as_str) {
             for verdict in VERDICTS {
-                drop(self.verdicts.get_or_create(&VerdictLabel { action, verdict }));
+                drop(
+                    self.verdicts
+                        .get_or_create(&VerdictLabel { action, verdict }),
+                );
             }
             for outcome in Outcome::ALL {
                 let outcome = outcome.as_str();
-                drop(self.outcomes.get_or_create(&OutcomeLabel { action, outcome }));
+                drop(
+                    self.outcomes
+                        .get_or_create(&OutcomeLabel { action, outcome }),
+                );
             }
             drop(self.durations.get_or_create(&ActionLabel { action }));
         }
@@ -133,25 +141,43 @@ impl Metrics {
     }
 
     pub(super) fn judged(&self, action: Action, verdict: &Verdict) {
-        let label = VerdictLabel { action: action.as_str(), verdict: verdict.code() };
+        let label = VerdictLabel {
+            action: action.as_str(),
+            verdict: verdict.code(),
+        };
         self.verdicts.get_or_create(&label).inc();
         for violation in verdict.violations() {
-            self.violations.get_or_create(&ViolationLabel { code: violation.code() }).inc();
+            self.violations
+                .get_or_create(&ViolationLabel {
+                    code: violation.code(),
+                })
+                .inc();
         }
     }
 
     pub(super) fn ended(&self, action: Action, outcome: Outcome) {
-        let label = OutcomeLabel { action: action.as_str(), outcome: outcome.as_str() };
+        let label = OutcomeLabel {
+            action: action.as_str(),
+            outcome: outcome.as_str(),
+        };
         self.outcomes.get_or_create(&label).inc();
     }
 
     pub(super) fn only_counted(&self, reason: OnlyCounted) {
-        self.uncounted.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
+        self.uncounted
+            .get_or_create(&ReasonLabel {
+                reason: reason.as_str(),
+            })
+            .inc();
     }
 
     pub(super) fn took(&self, action: Action, took: Duration) {
-        let label = ActionLabel { action: action.as_str() };
-        self.durations.get_or_create(&label).observe(took.as_secs_f64());
+        let label = ActionLabel {
+            action: action.as_str(),
+        };
+        self.durations
+            .get_or_create(&label)
+            .observe(took.as_secs_f64());
     }
 }
 

@@ -73,9 +73,11 @@ pub(super) fn too_many_unknown() -> Response<Bytes> {
 /// A refusal of somebody whom the homeserver cannot name.
 pub(super) fn unknown(why: Unavailable) -> Response<Bytes> {
     match why {
-        Unavailable::TimedOut => {
-            response(StatusCode::GATEWAY_TIMEOUT, ErrCode::Unknown, UNKNOWN_TIMED_OUT)
-        }
+        Unavailable::TimedOut => response(
+            StatusCode::GATEWAY_TIMEOUT,
+            ErrCode::Unknown,
+            UNKNOWN_TIMED_OUT,
+        ),
         Unavailable::Failed => response(StatusCode::BAD_GATEWAY, ErrCode::Unknown, UNKNOWN_FAILED),
     }
 }

@@ -25,7 +25,10 @@ impl Metrics {
     /// Registers the metrics.
     #[must_use]
     pub fn new(registry: &mut Registry) -> Self {
-        let metrics = Self { asked: Family::default(), remembered: Counter::default() };
+        let metrics = Self {
+            asked: Family::default(),
+            remembered: Counter::default(),
+        };
         for answer in ANSWERS {
             drop(metrics.asked.get_or_create(&Label { answer }));
         }

@@ -47,9 +47,19 @@ impl<S, B> Through<S, B> {
     pub fn new(service: S, config: &Config, metrics: Metrics) -> Self {
         let mut key = [0; 32];
         getrandom::fill(&mut key).expect("the operating system has random bytes");
-        let known = Cache::builder().max_capacity(REMEMBERED).time_to_live(config.cache).build();
+        let known = Cache::builder()
+            .max_capacity(REMEMBERED)
+            .time_to_live(config.cache)
+            .build();
         let body = std::marker::PhantomData;
-        Self { service, known, key, deadline: config.deadline, metrics, body }
+        Self {
+            service,
+            known,
+            key,
+            deadline: config.deadline,
+            metrics,
+            body,
+        }
     }
 }
 
@@ -63,7 +73,9 @@ where
 {
     async fn ask(&self, credentials: Credentials) -> Result<Identity, Answer> {
         let asked = tokio::time::timeout(self.deadline, self.send(credentials));
-        let answer = asked.await.unwrap_or(Answer::Unavailable(Unavailable::TimedOut));
+        let answer = asked
+            .await
+            .unwrap_or(Answer::Unavailable(Unavailable::TimedOut));
         self.metrics.asked(&answer);
         match answer {
             Answer::Known(identity) => Ok(identity),
@@ -73,14 +85,23 @@ where
 
     async fn send(&self, credentials: Credentials) -> Answer {
         let failed = Answer::Unavailable(Unavailable::Failed);
-        let Some(request) = request(credentials) else { return failed };
+        let Some(request) = request(credentials) else {
+            return failed;
+        };
         let mut service = self.service.clone();
-        if poll_fn(|context| service.poll_ready(context)).await.is_err() {
+        if poll_fn(|context| service.poll_ready(context))
+            .await
+            .is_err()
+        {
             return failed;
         }
-        let Ok(response) = service.call(request).await else { return failed };
+        let Ok(response) = service.call(request).await else {
+            return failed;
+        };
         let (head, body) = response.into_parts();
-        let Ok(body) = Limited::new(body, LIMIT).collect().await else { return failed };
+        let Ok(body) = Limited::new(body, LIMIT).collect().await else {
+            return failed;
+        };
         let body = body.to_bytes();
         match head.status {
             StatusCode::OK => serde_json::from_slice(&body).map_or(failed, Answer::Known),
@@ -127,7 +148,11 @@ where
 
 /// The request that asks about `credentials`; `None` if it cannot be made.
 fn request<B: Default>(credentials: Credentials) -> Option<Request<B>> {
-    let Credentials { fields, query, client } = credentials;
+    let Credentials {
+        fields,
+        query,
+        client,
+    } = credentials;
     let target = query.map_or_else(|| PATH.to_owned(), |query| format!("{PATH}?{query}"));
     let mut request = Request::new(B::default());
     *request.method_mut() = Method::GET;

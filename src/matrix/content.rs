@@ -64,7 +64,11 @@ pub enum ShapeError {
 /// Never fails and never panics: what is wrong is in [`Content::errors`].
 #[must_use]
 pub fn parse(event_type: EventType, bytes: &[u8]) -> Content {
-    let mut content = Content { said: None, extra_members: false, errors: Vec::new() };
+    let mut content = Content {
+        said: None,
+        extra_members: false,
+        errors: Vec::new(),
+    };
     let Some(text) = json_text(bytes) else {
         content.errors.push(ShapeError::NotJson);
         return content;
@@ -215,7 +219,11 @@ impl<'a> Walk<'a> {
         }
         let outermost = self.open.len() == 1;
         match self.open.last_mut() {
-            Some(Container::Object { names, at_name: at_name @ true, in_field }) => {
+            Some(Container::Object {
+                names,
+                at_name: at_name @ true,
+                in_field,
+            }) => {
                 *at_name = false;
                 let is_field = units.iter().copied().eq(self.field.encode_utf16());
                 *in_field = outermost && is_field;
@@ -245,19 +253,26 @@ fn string_length(rest: &str) -> usize {
 /// The length of the number or literal name at the start of `rest`.
 fn scalar_length(rest: &str) -> usize {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-    rest.bytes().position(|byte| !is_part(byte)).unwrap_or(rest.len())
+    rest.bytes()
+        .position(|byte| !is_part(byte))
+        .unwrap_or(rest.len())
 }
 
 /// The UTF-16 code units that a string literal stands for. Lone surrogates stay what they are.
 fn unescape(literal: &str) -> Vec<u16> {
-    let inner = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
+    let inner = literal
+        .get(1..literal.len().saturating_sub(1))
+        .unwrap_or_default();
     let mut units = Vec::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(char) = chars.next() {
         let char = match char {
             '\\' => match chars.next() {
                 Some('u') => {
-                    let digits = chars.by_ref().take(4).filter_map(|digit| digit.to_digit(16));
+                    let digits = chars
+                        .by_ref()
+                        .take(4)
+                        .filter_map(|digit| digit.to_digit(16));
                     let unit = digits.fold(0, |unit, digit| unit << 4 | digit);
                     units.push(u16::try_from(unit).unwrap_or(u16::MAX));
                     continue;
@@ -283,7 +298,9 @@ fn is_portable_number(token: &str) -> bool {
         token.parse::<f64>().is_ok_and(f64::is_finite)
     } else {
         let digits = token.strip_prefix('-').unwrap_or(token);
-        digits.parse::<u64>().is_ok_and(|integer| integer <= MAX_INTEGER)
+        digits
+            .parse::<u64>()
+            .is_ok_and(|integer| integer <= MAX_INTEGER)
     }
 }
 

@@ -33,7 +33,9 @@ pub fn response(status: StatusCode, errcode: ErrCode, error: &str) -> Response<B
     let body = serde_json::json!({ "errcode": errcode.as_str(), "error": error }).to_string();
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     add_cors_fields(response.headers_mut());
     response
 }
@@ -44,7 +46,9 @@ pub fn response(status: StatusCode, errcode: ErrCode, error: &str) -> Response<B
 #[must_use]
 pub fn unavailable(seconds: u64, error: &str) -> Response<Bytes> {
     let mut response = response(StatusCode::SERVICE_UNAVAILABLE, ErrCode::Unknown, error);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
@@ -55,7 +59,9 @@ pub fn errcode_of(body: &[u8]) -> Option<String> {
     struct Standard {
         errcode: String,
     }
-    serde_json::from_slice(body).ok().map(|Standard { errcode }| errcode)
+    serde_json::from_slice(body)
+        .ok()
+        .map(|Standard { errcode }| errcode)
 }
 
 /// What Synapse says on every answer: [Web Browser
@@ -64,8 +70,14 @@ pub fn errcode_of(body: &[u8]) -> Option<String> {
 fn add_cors_fields(headers: &mut HeaderMap) {
     for (name, value) in [
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, DELETE, OPTIONS"),
-        (ACCESS_CONTROL_ALLOW_HEADERS, "X-Requested-With, Content-Type, Authorization, Date"),
+        (
+            ACCESS_CONTROL_ALLOW_METHODS,
+            "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+        ),
+        (
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "X-Requested-With, Content-Type, Authorization, Date",
+        ),
         (ACCESS_CONTROL_EXPOSE_HEADERS, "Synapse-Trace-Id, Server"),
         (CACHE_CONTROL, "no-cache, no-store, must-revalidate"),
     ] {

@@ -52,9 +52,14 @@ pub fn recognise(method: &Method, path: &str) -> Option<Route> {
     // ignored there, so it is ignored here.
     let event_type = path.strip_prefix("account_data/")?.split('/').next()?;
     let event_type: Vec<u8> = percent_decode_str(event_type).collect();
-    let event_type =
-        EventType::ALL.into_iter().find(|known| known.as_str().as_bytes() == event_type)?;
-    Some(Route { action, event_type, claimed_user: ClaimedUser::parse(user) })
+    let event_type = EventType::ALL
+        .into_iter()
+        .find(|known| known.as_str().as_bytes() == event_type)?;
+    Some(Route {
+        action,
+        event_type,
+        claimed_user: ClaimedUser::parse(user),
+    })
 }
 
 // === impl ClaimedUser ===

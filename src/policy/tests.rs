@@ -6,30 +6,58 @@ fn judge(config: &Config, body: &str) -> Verdict {
 }
 
 fn codes(verdict: &Verdict) -> Vec<&'static str> {
-    verdict.violations().iter().map(|violation| violation.code()).collect()
+    verdict
+        .violations()
+        .iter()
+        .map(|violation| violation.code())
+        .collect()
 }
 
 #[test]
 fn the_default_is_the_specs_schema() {
     let config = Config::default();
-    assert_eq!(judge(&config, r#"{"enabled":true,"x":1}"#), Verdict::Accept(Preference::Enabled));
+    assert_eq!(
+        judge(&config, r#"{"enabled":true,"x":1}"#),
+        Verdict::Accept(Preference::Enabled)
+    );
     assert_eq!(judge(&config, "{}"), Verdict::Clear);
-    assert_eq!(codes(&judge(&config, r#"{"enabled":"yes"}"#)), ["field_not_boolean"]);
+    assert_eq!(
+        codes(&judge(&config, r#"{"enabled":"yes"}"#)),
+        ["field_not_boolean"]
+    );
 }
 
 #[test]
 fn extra_members_are_refused_on_demand() {
-    let config = Config { extra_members: Choice::Refuse, ..Config::default() };
-    assert_eq!(codes(&judge(&config, r#"{"enabled":true,"x":1}"#)), ["extra_member"]);
-    assert_eq!(codes(&judge(&config, r#"{"x":1}"#)), ["field_missing", "extra_member"]);
-    assert_eq!(judge(&config, r#"{"enabled":true}"#), Verdict::Accept(Preference::Enabled));
+    let config = Config {
+        extra_members: Choice::Refuse,
+        ..Config::default()
+    };
+    assert_eq!(
+        codes(&judge(&config, r#"{"enabled":true,"x":1}"#)),
+        ["extra_member"]
+    );
+    assert_eq!(
+        codes(&judge(&config, r#"{"x":1}"#)),
+        ["field_missing", "extra_member"]
+    );
+    assert_eq!(
+        judge(&config, r#"{"enabled":true}"#),
+        Verdict::Accept(Preference::Enabled)
+    );
 }
 
 #[test]
 fn clears_are_refused_on_demand() {
-    let config = Config { clear: Choice::Refuse, ..Config::default() };
+    let config = Config {
+        clear: Choice::Refuse,
+        ..Config::default()
+    };
     assert_eq!(codes(&judge(&config, "{}")), ["clear_refused"]);
-    assert_eq!(codes(&Policy::new(&config).judge_clear()), ["clear_refused"]);
+    assert_eq!(
+        codes(&Policy::new(&config).judge_clear()),
+        ["clear_refused"]
+    );
 }
 
 #[test]

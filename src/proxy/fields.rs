@@ -28,8 +28,14 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// Hop-by-hop whether or not `Connection` names them: [RFC 9110
 /// §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1-7). `Trailer` is not among them.
-const HOP_BY_HOP: [HeaderName; 6] =
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+const HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 /// What `Connection` may name without effect. They say where the request goes and how long it is;
 /// without them it would be another request, or two.
@@ -97,7 +103,13 @@ pub fn prepare<B>(request: &mut Request<B>, hop: &Hop) -> Result<(), Malformed> 
     let proto = proto(headers, hop);
     let host = host(headers, hop);
     remove_hop_by_hop(headers);
-    set(headers, X_FORWARDED_FOR, client.forwarded_for().and_then(|value| value.try_into().ok()));
+    set(
+        headers,
+        X_FORWARDED_FOR,
+        client
+            .forwarded_for()
+            .and_then(|value| value.try_into().ok()),
+    );
     set(headers, X_FORWARDED_PROTO, Some(proto));
     set(headers, X_FORWARDED_HOST, host);
     let request_id = request_id(headers, &hop.request_id);
@@ -146,7 +158,8 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
 
 /// Whether `host` has only characters of `uri-host [ ":" port ]`. It may be empty.
 fn is_authority(host: &[u8]) -> bool {
-    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%[]".contains(byte))
+    host.iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%[]".contains(byte))
 }
 
 /// Turns absolute-form into origin-form.
@@ -192,7 +205,10 @@ fn origin_form(uri: &Uri, method: &Method) -> Option<Uri> {
 }
 
 fn resolve(headers: &HeaderMap, hop: &Hop) -> Client {
-    let lines = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+    let lines = headers
+        .get_all(X_FORWARDED_FOR)
+        .iter()
+        .map(HeaderValue::as_bytes);
     client::resolve(hop.peer, lines, &hop.trusted)
 }
 
@@ -254,7 +270,9 @@ fn request_id(headers: &mut HeaderMap, name: &HeaderName) -> RequestId {
 /// `[A-Za-z0-9._~:=-]{1,128}`.
 fn is_request_id(id: &str) -> bool {
     (1..=REQUEST_ID_LIMIT).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~:=-".contains(&byte))
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._~:=-".contains(&byte))
 }
 
 // === impl Hop ===

@@ -146,7 +146,10 @@ mod tests {
             "http://[::1]",
             "http://synapse.matrix.svc.cluster.local:8008",
         ] {
-            assert_eq!(Origin::parse(good).map(|origin| origin.to_string()), Ok(good.to_owned()));
+            assert_eq!(
+                Origin::parse(good).map(|origin| origin.to_string()),
+                Ok(good.to_owned())
+            );
         }
         assert!(Origin::parse("HTTP://localhost").is_ok());
     }

@@ -37,9 +37,10 @@ fn rescue(error: &proxy::Error) -> Response<Bytes> {
         proxy::Error::Connect(_) | proxy::Error::Broken(_) => {
             (StatusCode::BAD_GATEWAY, "The homeserver did not answer")
         }
-        proxy::Error::ConnectTimeout => {
-            (StatusCode::GATEWAY_TIMEOUT, "The homeserver took too long to answer")
-        }
+        proxy::Error::ConnectTimeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "The homeserver took too long to answer",
+        ),
         // Most likely nobody reads this: whoever sent half a body has left.
         proxy::Error::ClientBody(_) => (StatusCode::BAD_REQUEST, "The body ended before its time"),
     };
@@ -75,7 +76,9 @@ where
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         match fields::prepare(&mut request, &self.hop) {
-            Ok(()) => ResponseFuture::Inner { inner: self.inner.call(request) },
+            Ok(()) => ResponseFuture::Inner {
+                inner: self.inner.call(request),
+            },
             Err(malformed) => ResponseFuture::Malformed { malformed },
         }
     }

@@ -67,7 +67,10 @@ where
     let http = http();
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let mut acceptor = Acceptor { listener, failing: false };
+    let mut acceptor = Acceptor {
+        listener,
+        failing: false,
+    };
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -106,7 +109,9 @@ where
 fn http() -> http1::Builder {
     let mut http = http1::Builder::new();
     // `Date` is the origin's business: what is relayed without one goes out without one.
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_READ_TIMEOUT).auto_date_header(false);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_READ_TIMEOUT)
+        .auto_date_header(false);
     http
 }
 
@@ -114,7 +119,10 @@ fn http() -> http1::Builder {
 /// connection only. All others go on.
 fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(error = &error as &dyn StdError, "a connection's task ended badly");
+        tracing::error!(
+            error = &error as &dyn StdError,
+            "a connection's task ended badly"
+        );
     }
 }
 

@@ -24,11 +24,17 @@ pub(super) fn probe(origin: Origins, stopping: watch::Receiver<bool>) -> Probe {
         let is_stopping = *stopping.borrow();
         Box::pin(async move {
             if is_stopping {
-                return Err(reason("stopping", "the gateway is shutting down".to_owned()));
+                return Err(reason(
+                    "stopping",
+                    "the gateway is shutting down".to_owned(),
+                ));
             }
             let asked = tokio::time::timeout(DEADLINE, ask(origin)).await;
             asked.unwrap_or_else(|_| {
-                Err(reason("origin_silent", format!("{VERSIONS}: no answer in {DEADLINE:?}")))
+                Err(reason(
+                    "origin_silent",
+                    format!("{VERSIONS}: no answer in {DEADLINE:?}"),
+                ))
             })
         })
     })
@@ -38,7 +44,9 @@ async fn ask(mut origin: Origins) -> Result<(), Reason> {
     let mut request = Request::new(Replay::default());
     *request.uri_mut() = Uri::from_static(VERSIONS);
     let agent = concat!("key-backup-gateway/", env!("CARGO_PKG_VERSION"));
-    request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(agent));
+    request
+        .headers_mut()
+        .insert(header::USER_AGENT, HeaderValue::from_static(agent));
     let answer = async {
         poll_fn(|context| origin.poll_ready(context)).await?;
         origin.call(request).await

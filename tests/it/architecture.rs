@@ -13,17 +13,40 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "config",
         // Every module's own Config, gathered.
-        &["audit", "duration", "guard", "identity", "policy", "proxy", "telemetry"],
+        &[
+            "audit",
+            "duration",
+            "guard",
+            "identity",
+            "policy",
+            "proxy",
+            "telemetry",
+        ],
     ),
     ("duration", &[]),
-    ("guard", &["audit", "client", "clock", "duration", "identity", "matrix", "policy"]),
+    (
+        "guard",
+        &[
+            "audit", "client", "clock", "duration", "identity", "matrix", "policy",
+        ],
+    ),
     ("identity", &["client", "clock", "duration", "matrix"]),
     ("matrix", &[]),
     ("policy", &["matrix"]),
     ("proxy", &["client", "duration"]),
     (
         "server",
-        &["admin", "audit", "clock", "config", "guard", "identity", "matrix", "proxy", "telemetry"],
+        &[
+            "admin",
+            "audit",
+            "clock",
+            "config",
+            "guard",
+            "identity",
+            "matrix",
+            "proxy",
+            "telemetry",
+        ],
     ),
     ("telemetry", &[]),
 ];
@@ -36,7 +59,12 @@ const KNOWN_TO: &[(&str, &[&str])] = &[
     ("hyper", &["proxy", "server"]),
     ("hyper_util", &["proxy", "server"]),
     ("sqlx", &["audit"]),
-    ("tokio", &["admin", "audit", "cli", "guard", "identity", "proxy", "server"]),
+    (
+        "tokio",
+        &[
+            "admin", "audit", "cli", "guard", "identity", "proxy", "server",
+        ],
+    ),
     ("toml", &["config"]),
     ("tower_service", &["guard", "identity", "proxy", "server"]),
 ];
@@ -57,10 +85,23 @@ fn sources() -> Vec<(String, PathBuf)> {
     let mut paths = Vec::new();
     gather(&root, &mut paths);
     let module = |path: &Path| {
-        let first = path.strip_prefix(&root).unwrap().components().next().unwrap();
-        first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+        let first = path
+            .strip_prefix(&root)
+            .unwrap()
+            .components()
+            .next()
+            .unwrap();
+        first
+            .as_os_str()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned()
     };
-    paths.into_iter().map(|path| (module(&path), path)).collect()
+    paths
+        .into_iter()
+        .map(|path| (module(&path), path))
+        .collect()
 }
 
 /// The code of a file: without comments, without the tests at its end.
@@ -72,7 +113,10 @@ fn code(path: &Path) -> String {
     }
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The names that stand after `crate::`, in braces too.
@@ -85,7 +129,12 @@ fn imports(code: &str) -> BTreeSet<String> {
         };
         for name in list {
             let is_part = |char: char| char.is_ascii_alphanumeric() || char == '_';
-            names.insert(name.trim().chars().take_while(|char| is_part(*char)).collect());
+            names.insert(
+                name.trim()
+                    .chars()
+                    .take_while(|char| is_part(*char))
+                    .collect(),
+            );
         }
     }
     names
@@ -162,7 +211,11 @@ fn every_crate_stays_where_it_is_known() {
                 !before.is_some_and(|char| char.is_ascii_alphanumeric() || "_:".contains(char))
             });
             if is_used {
-                assert!(known_to.contains(&module.as_str()), "{} knows {name}", path.display());
+                assert!(
+                    known_to.contains(&module.as_str()),
+                    "{} knows {name}",
+                    path.display()
+                );
                 seen.insert(*name);
             }
         }
@@ -181,6 +234,10 @@ fn the_parser_of_imports_sees_them() {
 fn files_stay_small() {
     for (_, path) in sources() {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
-        assert!(lines <= 400, "{} has {lines} lines: split it", path.display());
+        assert!(
+            lines <= 400,
+            "{} has {lines} lines: split it",
+            path.display()
+        );
     }
 }

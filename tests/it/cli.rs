@@ -33,7 +33,10 @@ struct Ran {
 
 impl Desk {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            variables: Vec::new(),
+        }
     }
 
     fn with_variable(mut self, name: &'static str, value: &'static str) -> Self {
@@ -48,7 +51,9 @@ impl Desk {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_key-backup-gateway"));
-        command.current_dir(self.folder.path()).args(line.split_whitespace());
+        command
+            .current_dir(self.folder.path())
+            .args(line.split_whitespace());
         command.envs(self.variables.iter().copied());
         command
     }
@@ -84,8 +89,17 @@ impl From<Output> for Ran {
 #[test]
 fn asking_for_help_or_version_is_no_mistake() {
     let ran = Desk::new().run("--version").expect(DONE);
-    assert_eq!(ran.stdout.trim(), concat!("key-backup-gateway ", env!("CARGO_PKG_VERSION")));
-    for line in ["--help", "serve --help", "check --help", "migrate --help", "audit list --help"] {
+    assert_eq!(
+        ran.stdout.trim(),
+        concat!("key-backup-gateway ", env!("CARGO_PKG_VERSION"))
+    );
+    for line in [
+        "--help",
+        "serve --help",
+        "check --help",
+        "migrate --help",
+        "audit list --help",
+    ] {
         let ran = Desk::new().run(line).expect(DONE);
         assert!(
             ran.stdout.contains("Usage: key-backup-gateway") && ran.stderr.is_empty(),
@@ -113,7 +127,10 @@ fn a_command_line_that_makes_no_sense_is_usage() {
         "audit list --format xml",
     ] {
         let ran = Desk::new().run(line).expect(USAGE);
-        assert!(ran.stdout.is_empty() && !ran.stderr.is_empty(), "{line}: {ran:?}");
+        assert!(
+            ran.stdout.is_empty() && !ran.stderr.is_empty(),
+            "{line}: {ran:?}"
+        );
     }
 }
 
@@ -122,7 +139,10 @@ fn without_an_origin_nothing_is_served() {
     for line in ["serve", "check"] {
         let desk = Desk::new();
         let ran = desk.run(line).expect(CONFIG);
-        assert!(ran.stderr.contains("origin.url: missing") && ran.stdout.is_empty(), "{ran:?}");
+        assert!(
+            ran.stderr.contains("origin.url: missing") && ran.stdout.is_empty(),
+            "{ran:?}"
+        );
         assert_eq!(desk.files(), 0);
     }
 }
@@ -130,7 +150,9 @@ fn without_an_origin_nothing_is_served() {
 #[test]
 fn a_good_configuration_is_said_to_be_good() {
     let desk = Desk::new();
-    let ran = desk.run("check --origin http://127.0.0.1:8008").expect(DONE);
+    let ran = desk
+        .run("check --origin http://127.0.0.1:8008")
+        .expect(DONE);
     assert_eq!(ran.stdout, "the configuration is good\n");
     assert_eq!(ran.stderr, "");
     assert_eq!(desk.files(), 0, "checking makes no database");
@@ -143,7 +165,9 @@ fn all_mistakes_are_said_at_once() {
         .with_variable("KEY_BACKUP_GATEWAY__LOG__FORMAT", "xml");
     for command in ["serve", "check", "migrate"] {
         let ran = desk
-            .run(&format!("{command} --config gateway.toml --listen nowhere --origin ftp://x"))
+            .run(&format!(
+                "{command} --config gateway.toml --listen nowhere --origin ftp://x"
+            ))
             .expect(CONFIG);
         for said in [
             "policy.mode: ",
@@ -169,8 +193,9 @@ fn a_flag_wins_over_a_variable_and_that_over_the_file() {
     desk.run("check --config gateway.toml").expect(CONFIG);
 
     let name = "KEY_BACKUP_GATEWAY__ORIGIN__URL";
-    let desk =
-        Desk::new().with_file("gateway.toml", wrong_file).with_variable(name, "http://origin:1");
+    let desk = Desk::new()
+        .with_file("gateway.toml", wrong_file)
+        .with_variable(name, "http://origin:1");
     desk.run("check --config gateway.toml").expect(DONE);
 
     let desk = Desk::new().with_variable(name, "wrong");
@@ -196,8 +221,15 @@ fn a_password_in_a_wrong_database_url_is_not_echoed() {
     ] {
         let serve =
             "serve --origin http://origin:1 --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0";
-        for line in [serve, "check --origin http://origin:1", "migrate", "audit list"] {
-            let ran = Desk::new().run(&format!("{line} --database {url}")).expect(CONFIG);
+        for line in [
+            serve,
+            "check --origin http://origin:1",
+            "migrate",
+            "audit list",
+        ] {
+            let ran = Desk::new()
+                .run(&format!("{line} --database {url}"))
+                .expect(CONFIG);
             assert!(ran.stderr.contains("database.url"), "{ran:?}");
             assert!(!format!("{ran:?}").contains("PLANTED"), "{ran:?}");
         }

@@ -50,7 +50,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A new server with an empty cluster.
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("kbg-cluster-").tempdir().unwrap().keep();
+        let folder = tempfile::Builder::new()
+            .prefix("kbg-cluster-")
+            .tempdir()
+            .unwrap()
+            .keep();
         let mut watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "watchdog"])
             .arg(&folder)
@@ -63,12 +67,21 @@ impl Cluster {
             .unwrap();
         let leash = watchdog.stdin.take();
         let template = template();
-        run(Command::new("cp").arg("-a").arg(&template).arg(folder.join("data")));
+        run(Command::new("cp")
+            .arg("-a")
+            .arg(&template)
+            .arg(folder.join("data")));
         give_to_postgres(&folder);
         let port = free_port();
         let server = spawn(&folder, port);
-        let mut cluster =
-            Self { folder, port, server, leash, watchdog, databases: AtomicU32::new(0) };
+        let mut cluster = Self {
+            folder,
+            port,
+            server,
+            leash,
+            watchdog,
+            databases: AtomicU32::new(0),
+        };
         while !cluster.is_ready().await {
             cluster.port = free_port();
             cluster.server = spawn(&cluster.folder, cluster.port);
@@ -80,7 +93,10 @@ impl Cluster {
     pub(crate) async fn database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
-        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+        connection
+            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .await
+            .unwrap();
         connection.close().await.unwrap();
         self.url(&name)
     }
@@ -119,7 +135,11 @@ impl Cluster {
                 return;
             }
             // What a killed server leaves behind is in the way for a moment.
-            assert!(Instant::now() < deadline, "Postgres did not start again: {}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "Postgres did not start again: {}",
+                self.log()
+            );
         }
     }
 
@@ -134,7 +154,11 @@ impl Cluster {
             {
                 return true;
             }
-            assert!(Instant::now() < deadline, "Postgres did not start: {}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "Postgres did not start: {}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
         self.tell_watchdog(0);
@@ -181,7 +205,9 @@ fn url(port: u16, name: &str) -> String {
 /// What the server on `port` says is its folder: another may have been quicker to take the port.
 async fn data_directory(port: u16) -> sqlx::Result<String> {
     let mut connection = PgConnection::connect(&url(port, "postgres")).await?;
-    let folder = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
+    let folder = sqlx::query_scalar("SHOW data_directory")
+        .fetch_one(&mut connection)
+        .await?;
     connection.close().await?;
     Ok(folder)
 }
@@ -192,7 +218,14 @@ fn as_postgres(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
+    command
+        .args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+            "--",
+        ])
+        .arg(program);
     command
 }
 
@@ -207,12 +240,21 @@ fn give_to_postgres(folder: &Path) {
 }
 
 fn spawn(folder: &Path, port: u16) -> Child {
-    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .unwrap();
     as_postgres(&binaries().join("postgres"))
         .arg("-D")
         .arg(folder.join("data"))
         .args(["-p", &port.to_string()])
-        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+        .args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+        ])
         .args(["-c", "shared_buffers=16MB", "-c", "max_connections=300"])
         // No test takes the machine's power away; what a killed server wrote, the kernel keeps.
         .args(["-c", "fsync=off"])
@@ -228,7 +270,13 @@ fn spawn(folder: &Path, port: u16) -> Child {
 /// The folder that `initdb` made, by this or another test.
 fn template() -> PathBuf {
     let binaries = binaries();
-    let version = binaries.parent().unwrap().file_name().unwrap().to_str().unwrap();
+    let version = binaries
+        .parent()
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap();
     let store = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let template = store.join(format!("postgres-{version}"));
     if !template.exists() {
@@ -261,7 +309,10 @@ fn binaries() -> PathBuf {
             let path = entry.ok()?.path();
             let version = path.file_name()?.to_str()?.parse().ok()?;
             let binaries = path.join("bin");
-            binaries.join("initdb").exists().then_some((version, binaries))
+            binaries
+                .join("initdb")
+                .exists()
+                .then_some((version, binaries))
         })
         .collect();
     found.sort();
@@ -276,10 +327,18 @@ fn binaries() -> PathBuf {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

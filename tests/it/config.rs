@@ -20,14 +20,23 @@ fn load(sources: Sources) -> Result<Config, Error> {
 }
 
 fn file(path: impl AsRef<Path>) -> Sources {
-    Sources { file: Some(path.as_ref().to_owned()), ..Sources::default() }
+    Sources {
+        file: Some(path.as_ref().to_owned()),
+        ..Sources::default()
+    }
 }
 
 fn environment(variables: &[(&str, &str)]) -> Sources {
     let os = |text: &str| OsString::from(text);
     let all = [("KEY_BACKUP_GATEWAY__ORIGIN__URL", "http://origin:1")];
-    let all = all.iter().chain(variables).map(|(name, value)| (os(name), os(value)));
-    Sources { environment: all.collect(), ..Sources::default() }
+    let all = all
+        .iter()
+        .chain(variables)
+        .map(|(name, value)| (os(name), os(value)));
+    Sources {
+        environment: all.collect(),
+        ..Sources::default()
+    }
 }
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {
@@ -39,7 +48,9 @@ fn fixtures(folder: &str) -> Vec<PathBuf> {
 
 /// What is said of the variable `name` holding `value`.
 fn said_of(name: &str, value: &str) -> String {
-    load(environment(&[(name, value)])).expect_err("a mistake").to_string()
+    load(environment(&[(name, value)]))
+        .expect_err("a mistake")
+        .to_string()
 }
 
 #[test]
@@ -48,20 +59,32 @@ fn the_sample_holds_the_defaults() {
     defaults.origin.url = Some("http://127.0.0.1:8008".to_owned());
     let sample = load(file(SAMPLE)).unwrap();
     assert_eq!(format!("{sample:#?}"), format!("{defaults:#?}"));
-    assert_eq!(sample.database.url.expose_secret(), defaults.database.url.expose_secret());
+    assert_eq!(
+        sample.database.url.expose_secret(),
+        defaults.database.url.expose_secret()
+    );
 }
 
 #[test]
 fn the_sample_names_every_key() {
-    let text = fs::read_to_string(SAMPLE).unwrap().replace("# password_file", "password_file");
+    let text = fs::read_to_string(SAMPLE)
+        .unwrap()
+        .replace("# password_file", "password_file");
     let sample: toml::Table = text.parse().unwrap();
     assert_eq!(sample.len(), sections().len());
     for (section, keys) in sections() {
         assert!(!keys.is_empty(), "{section} has no keys");
         for key in keys {
-            assert!(sample[section].get(key).is_some(), "{section}.{key} is not in the sample");
+            assert!(
+                sample[section].get(key).is_some(),
+                "{section}.{key} is not in the sample"
+            );
         }
-        assert_eq!(sample[section].as_table().unwrap().len(), keys.len(), "{section}");
+        assert_eq!(
+            sample[section].as_table().unwrap().len(),
+            keys.len(),
+            "{section}"
+        );
     }
 }
 
@@ -69,7 +92,12 @@ fn the_sample_names_every_key() {
 fn every_valid_file_is_taken() {
     for path in fixtures("valid") {
         let loaded = load(file(&path));
-        assert!(loaded.is_ok(), "{}: {}", path.display(), loaded.unwrap_err());
+        assert!(
+            loaded.is_ok(),
+            "{}: {}",
+            path.display(),
+            loaded.unwrap_err()
+        );
     }
 }
 
@@ -80,10 +108,22 @@ fn every_invalid_file_is_refused_by_name() {
         let text = fs::read_to_string(&path).unwrap();
         let key = text.lines().next().unwrap().trim_start_matches("# ");
         let error = load(file(&path)).expect_err(&format!("{} is taken", path.display()));
-        let [mistake] = error.mistakes() else { panic!("{}: {error}", path.display()) };
-        assert!(mistake.key == key || mistake.key.ends_with(&format!("/{key}")), "{key}: {error}");
-        assert!(error.to_string().contains(&format!("{key}: ")), "{key}: {error}");
-        assert!(!error.to_string().contains(PLANTED), "{}: {error}", path.display());
+        let [mistake] = error.mistakes() else {
+            panic!("{}: {error}", path.display())
+        };
+        assert!(
+            mistake.key == key || mistake.key.ends_with(&format!("/{key}")),
+            "{key}: {error}"
+        );
+        assert!(
+            error.to_string().contains(&format!("{key}: ")),
+            "{key}: {error}"
+        );
+        assert!(
+            !error.to_string().contains(PLANTED),
+            "{}: {error}",
+            path.display()
+        );
     }
 }
 
@@ -91,7 +131,12 @@ fn every_invalid_file_is_refused_by_name() {
 fn a_file_that_is_not_there_is_one_mistake() {
     let error = load(file("tests/data/config/none.toml")).unwrap_err();
     assert_eq!(error.mistakes().len(), 1, "{error}");
-    assert!(error.to_string().contains("tests/data/config/none.toml: cannot be read"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("tests/data/config/none.toml: cannot be read"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -100,7 +145,10 @@ fn all_mistakes_are_found_at_once_and_each_names_its_key_and_place() {
         file: Some("tests/data/config/invalid/mode-unknown.toml".into()),
         environment: vec![
             ("KEY_BACKUP_GATEWAY__AUDIT__MODE".into(), "maybe".into()),
-            ("KEY_BACKUP_GATEWAY__SERVER__LISTN".into(), "127.0.0.1:1".into()),
+            (
+                "KEY_BACKUP_GATEWAY__SERVER__LISTN".into(),
+                "127.0.0.1:1".into(),
+            ),
             ("KEY_BACKUP_GATEWAY__TLS__KEY".into(), "x".into()),
             ("KEY_BACKUP_GATEWAY__ORIGIN".into(), "x".into()),
             ("KEY_BACKUP_GATEWAY_UNRELATED".into(), "x".into()),
@@ -115,9 +163,15 @@ fn all_mistakes_are_found_at_once_and_each_names_its_key_and_place() {
     let said = error.to_string();
     assert_eq!(error.mistakes().len(), 6, "{said}");
     for (key, place) in [
-        ("policy.mode", "(in tests/data/config/invalid/mode-unknown.toml)"),
+        (
+            "policy.mode",
+            "(in tests/data/config/invalid/mode-unknown.toml)",
+        ),
         ("audit.mode", "(KEY_BACKUP_GATEWAY__AUDIT__MODE)"),
-        ("server.listn", "did you mean `listen`? (KEY_BACKUP_GATEWAY__SERVER__LISTN)"),
+        (
+            "server.listn",
+            "did you mean `listen`? (KEY_BACKUP_GATEWAY__SERVER__LISTN)",
+        ),
         ("tls.key", "(KEY_BACKUP_GATEWAY__TLS__KEY)"),
         ("KEY_BACKUP_GATEWAY__ORIGIN", "names no key"),
         ("origin.url", "(--origin)"),
@@ -131,8 +185,14 @@ fn all_mistakes_are_found_at_once_and_each_names_its_key_and_place() {
 fn the_environment_overrides_the_file_and_flags_override_both() {
     let mut sources = file("tests/data/config/valid/postgres.toml");
     sources.environment = vec![
-        ("KEY_BACKUP_GATEWAY__ORIGIN__URL".into(), "http://variable:1".into()),
-        ("KEY_BACKUP_GATEWAY__SERVER__LISTEN".into(), "127.0.0.1:1, 127.0.0.1:2".into()),
+        (
+            "KEY_BACKUP_GATEWAY__ORIGIN__URL".into(),
+            "http://variable:1".into(),
+        ),
+        (
+            "KEY_BACKUP_GATEWAY__SERVER__LISTEN".into(),
+            "127.0.0.1:1, 127.0.0.1:2".into(),
+        ),
     ];
     sources.flags = vec![Flag {
         name: "--listen",
@@ -143,7 +203,11 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
     assert_eq!(config.origin.url.as_deref(), Some("http://variable:1"));
     let listen: Vec<_> = config.server.listen.iter().map(Address::as_str).collect();
     assert_eq!(listen, ["127.0.0.1:3", "[::1]:4"]);
-    assert_eq!(config.policy.mode, Mode::Observe, "what nobody overrides stands");
+    assert_eq!(
+        config.policy.mode,
+        Mode::Observe,
+        "what nobody overrides stands"
+    );
 }
 
 #[test]
@@ -155,7 +219,10 @@ fn variables_take_text_literals_and_comma_separated_lists() {
         ("KEY_BACKUP_GATEWAY__DATABASE__URL", "sqlite:5"),
         ("KEY_BACKUP_GATEWAY__SERVER__DRAIN", "5s"),
         ("KEY_BACKUP_GATEWAY__SERVER__TRUSTED_PROXIES", ""),
-        ("KEY_BACKUP_GATEWAY__SERVER__LISTEN", r#"["127.0.0.1:1", "127.0.0.1:2"]"#),
+        (
+            "KEY_BACKUP_GATEWAY__SERVER__LISTEN",
+            r#"["127.0.0.1:1", "127.0.0.1:2"]"#,
+        ),
     ]))
     .unwrap();
     assert_eq!(config.policy.body_limit, 4096);
@@ -170,11 +237,23 @@ fn variables_take_text_literals_and_comma_separated_lists() {
 #[test]
 fn a_wrong_variable_is_told_what_its_key_takes() {
     let said = said_of("KEY_BACKUP_GATEWAY__DATABASE__MAX_CONNECTIONS", "many");
-    assert!(said.contains("database.max_connections: invalid type"), "{said}");
-    let said = said_of("KEY_BACKUP_GATEWAY__SERVER__TRUSTED_PROXIES", "10.0.0.0/8,nowhere");
-    assert!(said.contains("server.trusted_proxies: \"nowhere\" is not a network"), "{said}");
+    assert!(
+        said.contains("database.max_connections: invalid type"),
+        "{said}"
+    );
+    let said = said_of(
+        "KEY_BACKUP_GATEWAY__SERVER__TRUSTED_PROXIES",
+        "10.0.0.0/8,nowhere",
+    );
+    assert!(
+        said.contains("server.trusted_proxies: \"nowhere\" is not a network"),
+        "{said}"
+    );
     let said = said_of("KEY_BACKUP_GATEWAY__AUDIT__DEADLINE", "2");
-    assert!(said.contains("audit.deadline: ") && said.contains("\"30s\""), "{said}");
+    assert!(
+        said.contains("audit.deadline: ") && said.contains("\"30s\""),
+        "{said}"
+    );
 }
 
 #[test]
@@ -192,8 +271,20 @@ fn no_secret_is_shown() {
     let config = load(environment(&[(name, &url)])).unwrap();
     assert_eq!(config.database.url.expose_secret(), url);
     assert!(!format!("{config:?}").contains(PLANTED));
-    let said = said_of(name, &format!("postgers://gateway:{PLANTED}@localhost/audit"));
-    assert!(said.contains("database.url: ") && !said.contains(PLANTED), "{said}");
-    let said = said_of("KEY_BACKUP_GATEWAY__ORIGIN__URL", &format!("http://u:{PLANTED}@host"));
-    assert!(said.contains("origin.url: ") && !said.contains(PLANTED), "{said}");
+    let said = said_of(
+        name,
+        &format!("postgers://gateway:{PLANTED}@localhost/audit"),
+    );
+    assert!(
+        said.contains("database.url: ") && !said.contains(PLANTED),
+        "{said}"
+    );
+    let said = said_of(
+        "KEY_BACKUP_GATEWAY__ORIGIN__URL",
+        &format!("http://u:{PLANTED}@host"),
+    );
+    assert!(
+        said.contains("origin.url: ") && !said.contains(PLANTED),
+        "{said}"
+    );
 }

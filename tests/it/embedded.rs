@@ -35,15 +35,22 @@ enum StartError {
 fn homeserver() -> Router {
     let whoami = |headers: HeaderMap| async move {
         match headers.get("authorization").map(HeaderValue::as_bytes) {
-            Some(b"Bearer alice") => {
-                (StatusCode::OK, r#"{"user_id":"@alice:test","device_id":"PHONE"}"#)
-            }
-            _ => (StatusCode::UNAUTHORIZED, r#"{"errcode":"M_MISSING_TOKEN","error":"No token"}"#),
+            Some(b"Bearer alice") => (
+                StatusCode::OK,
+                r#"{"user_id":"@alice:test","device_id":"PHONE"}"#,
+            ),
+            _ => (
+                StatusCode::UNAUTHORIZED,
+                r#"{"errcode":"M_MISSING_TOKEN","error":"No token"}"#,
+            ),
         }
     };
     Router::new()
         .route("/_matrix/client/v3/account/whoami", get(whoami))
-        .route("/_matrix/client/v3/user/{user}/account_data/{type}", put(|| async { "{}" }))
+        .route(
+            "/_matrix/client/v3/user/{user}/account_data/{type}",
+            put(|| async { "{}" }),
+        )
         .route("/_matrix/client/versions", get(|| async { "versions" }))
 }
 
@@ -68,7 +75,10 @@ where
 #[tokio::test]
 async fn an_axum_homeserver_mounts_the_guard_around_its_router() {
     let url = cluster::shared::database().await;
-    let database = store::Config { url: url.into(), ..store::Config::default() };
+    let database = store::Config {
+        url: url.into(),
+        ..store::Config::default()
+    };
     let mut registry = Registry::default();
     let config = guard::Config::default();
     let audit = AuditLog::start(
@@ -80,7 +90,11 @@ async fn an_axum_homeserver_mounts_the_guard_around_its_router() {
         audit::Metrics::new(&mut registry),
     )
     .unwrap();
-    audit.health().wait_for(|health| *health == Health::Recording).await.unwrap();
+    audit
+        .health()
+        .wait_for(|health| *health == Health::Recording)
+        .await
+        .unwrap();
 
     let metrics = identity::Metrics::new(&mut registry);
     let identify = Through::<_, Body>::new(homeserver(), &config.identity, metrics);
@@ -95,9 +109,18 @@ async fn an_axum_homeserver_mounts_the_guard_around_its_router() {
     let no_token = r#"{"errcode":"M_MISSING_TOKEN","error":"No token"}"#;
     let versions = request("GET", "/_matrix/client/versions", "", "");
     assert_eq!(send(versions).await, (200, "versions".to_owned()));
-    assert_eq!(send(request("PUT", ALICE, "", bad)).await, (401, no_token.to_owned()));
-    assert_eq!(send(request("PUT", ALICE, "Bearer alice", bad)).await, (400, refusal.to_owned()));
-    assert_eq!(send(request("PUT", ALICE, "Bearer alice", good)).await, (200, "{}".to_owned()));
+    assert_eq!(
+        send(request("PUT", ALICE, "", bad)).await,
+        (401, no_token.to_owned())
+    );
+    assert_eq!(
+        send(request("PUT", ALICE, "Bearer alice", bad)).await,
+        (400, refusal.to_owned())
+    );
+    assert_eq!(
+        send(request("PUT", ALICE, "Bearer alice", good)).await,
+        (200, "{}".to_owned())
+    );
 
     layer.idle().await;
     let store = audit::open_existing(&database).unwrap();

@@ -110,7 +110,11 @@ impl Origin {
                     seen.connections.fetch_add(1, Ordering::SeqCst);
                     let watch = PanicWatch(Arc::clone(&seen));
                     let seen = Arc::clone(&seen);
-                    let serving = handler(Connection { stream, buffer: Vec::new(), seen });
+                    let serving = handler(Connection {
+                        stream,
+                        buffer: Vec::new(),
+                        seen,
+                    });
                     connections.spawn(async move {
                         let _watch = watch;
                         serving.await;
@@ -118,7 +122,11 @@ impl Origin {
                 }
             }
         });
-        Self { address, seen, accepting }
+        Self {
+            address,
+            seen,
+            accepting,
+        }
     }
 
     /// Where it listens.
@@ -149,7 +157,10 @@ impl Drop for Origin {
     fn drop(&mut self) {
         self.accepting.abort();
         let panicked = self.seen.panicked.load(Ordering::SeqCst);
-        assert!(!panicked || std::thread::panicking(), "the origin double panicked");
+        assert!(
+            !panicked || std::thread::panicking(),
+            "the origin double panicked"
+        );
     }
 }
 
@@ -164,18 +175,34 @@ impl RawRequest {
 
     /// Reads a head; the body comes after.
     fn parse(head: Vec<u8>) -> Self {
-        let text: Vec<&[u8]> = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
+        let text: Vec<&[u8]> = head
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::trim_ascii)
+            .collect();
         let line = String::from_utf8_lossy(text[0]).into_owned();
         let [method, target, _version] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("not a request line: {line:?}");
         };
-        let fields = text[1..].iter().filter(|line| !line.is_empty()).map(|line| {
-            let colon = line.iter().position(|byte| *byte == b':').expect("a field has a colon");
-            let name = str::from_utf8(&line[..colon]).unwrap().to_ascii_lowercase();
-            (name, line[colon + 1..].trim_ascii().to_vec())
-        });
+        let fields = text[1..]
+            .iter()
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let colon = line
+                    .iter()
+                    .position(|byte| *byte == b':')
+                    .expect("a field has a colon");
+                let name = str::from_utf8(&line[..colon]).unwrap().to_ascii_lowercase();
+                (name, line[colon + 1..].trim_ascii().to_vec())
+            });
         let (method, target, fields) = (method.to_owned(), target.to_owned(), fields.collect());
-        Self { head, method, target, fields, framed: Vec::new(), body: Vec::new() }
+        Self {
+            head,
+            method,
+            target,
+            fields,
+            framed: Vec::new(),
+            body: Vec::new(),
+        }
     }
 }
 
@@ -196,7 +223,9 @@ impl Answer {
 
     /// After `time`, these bytes.
     pub(crate) fn after(time: Duration, bytes: impl AsRef<[u8]>) -> Self {
-        Self::default().then(Step::Wait(time)).then(Step::Send(bytes.as_ref().to_vec()))
+        Self::default()
+            .then(Step::Wait(time))
+            .then(Step::Send(bytes.as_ref().to_vec()))
     }
 
     /// Nothing, ever; the connection stays open.
@@ -226,7 +255,9 @@ impl Connection {
     /// Reads a whole request and keeps it; `None` at the end of the connection.
     pub(crate) async fn request(&mut self) -> Option<RawRequest> {
         let mut request = self.head().await?;
-        let chunked = request.lines("transfer-encoding").contains(&&b"chunked"[..]);
+        let chunked = request
+            .lines("transfer-encoding")
+            .contains(&&b"chunked"[..]);
         let length = request.lines("content-length").first().copied();
         if chunked {
             while let Some(chunk) = self.chunk(&mut request.framed).await? {
@@ -285,7 +316,10 @@ impl Connection {
 
     async fn read_through(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
-            let found = self.buffer.windows(end.len()).position(|window| window == end);
+            let found = self
+                .buffer
+                .windows(end.len())
+                .position(|window| window == end);
             if let Some(at) = found {
                 return Some(self.buffer.drain(..at + end.len()).collect());
             }

@@ -63,7 +63,10 @@ impl Rig {
         change(&mut config);
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("audit.db").display());
-        let database = audit::store::Config { url: url.into(), ..Default::default() };
+        let database = audit::store::Config {
+            url: url.into(),
+            ..Default::default()
+        };
         let mut registry = Registry::with_prefix("keybackup");
         let mut switched = None;
         let audit = AuditLog::start(
@@ -79,7 +82,11 @@ impl Rig {
             audit::Metrics::new(&mut registry),
         )
         .unwrap();
-        audit.health().wait_for(|health| *health == audit::Health::Recording).await.unwrap();
+        audit
+            .health()
+            .wait_for(|health| *health == audit::Health::Recording)
+            .await
+            .unwrap();
 
         let homeserver = Homeserver::default();
         let metrics = identity::Metrics::new(&mut registry);
@@ -90,7 +97,15 @@ impl Rig {
             .never_sent(|broken| *broken == Broken::NeverSent);
         let guard = layer.layer(homeserver.clone());
         let store = switched.unwrap();
-        Self { homeserver, layer, guard, audit, store, registry, _folder: folder }
+        Self {
+            homeserver,
+            layer,
+            guard,
+            audit,
+            store,
+            registry,
+            _folder: folder,
+        }
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
@@ -101,9 +116,14 @@ impl Rig {
     pub(crate) async fn try_send(&self, request: Request<Full<Bytes>>) -> Result<Answer, Broken> {
         let mut guard = self.guard.clone();
         let call = async {
-            ServiceExt::<Request<Full<Bytes>>>::ready(&mut guard).await?.call(request).await
+            ServiceExt::<Request<Full<Bytes>>>::ready(&mut guard)
+                .await?
+                .call(request)
+                .await
         };
-        let response = tokio::time::timeout(SOON, call).await.expect("an answer in time")?;
+        let response = tokio::time::timeout(SOON, call)
+            .await
+            .expect("an answer in time")?;
         Ok(Answer::read(response).await)
     }
 
@@ -117,7 +137,11 @@ impl Rig {
         self.layer.idle().await;
         // What was queued before a record that is durable is durable.
         let marker = audit::record::Facts::default();
-        let _receipt = self.audit.append(marker, audit::Patience::Leave).await.unwrap();
+        let _receipt = self
+            .audit
+            .append(marker, audit::Patience::Leave)
+            .await
+            .unwrap();
         self.stored().await
     }
 
@@ -133,7 +157,9 @@ impl Rig {
     pub(crate) fn metric(&self, line: &str) -> u64 {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
-        let found = text.lines().find_map(|it| it.strip_prefix(line)?.trim().parse().ok());
+        let found = text
+            .lines()
+            .find_map(|it| it.strip_prefix(line)?.trim().parse().ok());
         found.unwrap_or_else(|| panic!("no {line} in {text}"))
     }
 }
@@ -177,12 +203,20 @@ impl Answer {
     {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Self { status: head.status, headers: head.headers, body }
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
     }
 
     /// `STATUS BODY`.
     pub(crate) fn text(&self) -> String {
-        format!("{} {}", self.status.as_u16(), String::from_utf8_lossy(&self.body))
+        format!(
+            "{} {}",
+            self.status.as_u16(),
+            String::from_utf8_lossy(&self.body)
+        )
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&str> {

@@ -52,7 +52,13 @@ where
     B::Error: Into<BoxError>,
 {
     let origin = proxy::Origin::parse(&format!("http://{address}")).unwrap();
-    Forward::new(&origin, &proxy::Config { connect_timeout, ..proxy::Config::default() })
+    Forward::new(
+        &origin,
+        &proxy::Config {
+            connect_timeout,
+            ..proxy::Config::default()
+        },
+    )
 }
 
 /// Prepares, forwards, and makes answers of errors, as the server will.
@@ -100,7 +106,10 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let forward = forward(origin, PATIENCE);
-        let trusted = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let trusted = trusted
+            .iter()
+            .map(|network| network.parse().unwrap())
+            .collect();
         let hop = Hop {
             peer: None,
             scheme: Scheme::Http,
@@ -108,7 +117,10 @@ impl Gateway {
             request_id: http::HeaderName::from_static("x-request-id"),
         };
         let make = move |peer: SocketAddr| {
-            let hop = Hop { peer: Some(peer.ip()), ..hop.clone() };
+            let hop = Hop {
+                peer: Some(peer.ip()),
+                ..hop.clone()
+            };
             let forward = forward.clone();
             tower::service_fn(move |request| handle(forward.clone(), hop.clone(), request))
         };
@@ -120,7 +132,11 @@ impl Gateway {
             }
         };
         let serving = tokio::spawn(listen::serve(listener, make, shutdown, DRAIN));
-        Self { address, stop, serving }
+        Self {
+            address,
+            stop,
+            serving,
+        }
     }
 
     /// Stops it. How many connections were still open after [`DRAIN`]?
@@ -152,7 +168,9 @@ impl Client {
     async fn rest(&mut self) -> String {
         let mut all = Vec::new();
         let reading = self.0.read_to_end(&mut all);
-        let _ = tokio::time::timeout(PATIENCE, reading).await.expect("the connection ends");
+        let _ = tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("the connection ends");
         String::from_utf8_lossy(&all).into_owned()
     }
 
@@ -164,7 +182,9 @@ impl Client {
                 all.push(self.0.read_u8().await.expect("more is to come"));
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.expect("what is awaited comes");
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("what is awaited comes");
         String::from_utf8_lossy(&all).into_owned()
     }
 }

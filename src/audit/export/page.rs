@@ -16,20 +16,34 @@ const UNKNOWN: &str = "-";
 ///
 /// If `out` fails.
 pub fn exchange(out: &mut impl Write, records: &[Stored]) -> io::Result<()> {
-    let width = FIELDS.iter().map(|name| name.len()).max().unwrap_or_default();
+    let width = FIELDS
+        .iter()
+        .map(|name| name.len())
+        .max()
+        .unwrap_or_default();
     for (index, stored) in records.iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
         }
         let record = &stored.record;
-        let part = record.facts.phase.map_or(record.kind.as_str(), |phase| phase.as_str());
+        let part = record
+            .facts
+            .phase
+            .map_or(record.kind.as_str(), |phase| phase.as_str());
         writeln!(out, "{part} ({} of {})", index + 1, records.len())?;
         for (name, value) in FIELDS.iter().zip(values(stored)) {
-            writeln!(out, "  {name:width$}  {}", text::made_safe(&shown(&value), usize::MAX))?;
+            writeln!(
+                out,
+                "  {name:width$}  {}",
+                text::made_safe(&shown(&value), usize::MAX)
+            )?;
         }
     }
     if !records.is_empty() && records.iter().all(|stored| stored.record.is_intent()) {
-        writeln!(out, "\nunanswered: no outcome is recorded. The write may have happened.")?;
+        writeln!(
+            out,
+            "\nunanswered: no outcome is recorded. The write may have happened."
+        )?;
     }
     Ok(())
 }
@@ -42,5 +56,9 @@ fn shown(value: &Value) -> String {
             plain(value)
         }
     };
-    if text.is_empty() { UNKNOWN.to_owned() } else { text }
+    if text.is_empty() {
+        UNKNOWN.to_owned()
+    } else {
+        text
+    }
 }

@@ -9,8 +9,16 @@ use crate::matrix::{EventType, Preference};
 /// How many columns there are.
 const COUNT: usize = 8;
 /// Their names.
-const HEADER: [&str; COUNT] =
-    ["TIME (UTC)", "ACTION", "TYPE", "USER", "DEVICE", "VERDICT", "OUTCOME", "EXCHANGE"];
+const HEADER: [&str; COUNT] = [
+    "TIME (UTC)",
+    "ACTION",
+    "TYPE",
+    "USER",
+    "DEVICE",
+    "VERDICT",
+    "OUTCOME",
+    "EXCHANGE",
+];
 /// What a cell takes before it is cut; the exchange stands last and whole, to be copied.
 const WIDEST: [usize; COUNT] = [19, 9, 8, 44, 16, 32, 12, 36];
 /// Between two columns.
@@ -66,7 +74,10 @@ impl<W: Write> Table<W> {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(widths) {
             line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count())));
+            line.extend(std::iter::repeat_n(
+                ' ',
+                width.saturating_sub(cell.chars().count()),
+            ));
             line.push_str(GAP);
         }
         writeln!(self.out, "{}", line.trim_end())
@@ -90,16 +101,26 @@ fn row(stored: &Stored) -> [String; COUNT] {
     let cells = [
         record.recorded_at.format("%Y-%m-%d %H:%M:%S").to_string(),
         // What is no exchange has no action: then the kind says what it is.
-        facts.action.map_or(record.kind.as_str(), |action| action.as_str()).to_owned(),
+        facts
+            .action
+            .map_or(record.kind.as_str(), |action| action.as_str())
+            .to_owned(),
         known(facts.event_type.map(short)),
         user(facts),
         known(facts.device_id.as_deref()),
         verdict(facts),
         outcome(facts, record.is_intent()),
-        facts.exchange_id.map_or_else(|| UNKNOWN.to_owned(), |id| id.to_string()),
+        facts
+            .exchange_id
+            .map_or_else(|| UNKNOWN.to_owned(), |id| id.to_string()),
     ];
     let mut widest = WIDEST.into_iter();
-    cells.map(|cell| cut(&text::made_safe(&cell, usize::MAX), widest.next().unwrap_or(usize::MAX)))
+    cells.map(|cell| {
+        cut(
+            &text::made_safe(&cell, usize::MAX),
+            widest.next().unwrap_or(usize::MAX),
+        )
+    })
 }
 
 /// Which of the two types: their names would take a quarter of the line.
@@ -122,10 +143,17 @@ fn user(facts: &Facts) -> String {
 }
 
 fn verdict(facts: &Facts) -> String {
-    let Some(verdict) = facts.verdict else { return UNKNOWN.to_owned() };
+    let Some(verdict) = facts.verdict else {
+        return UNKNOWN.to_owned();
+    };
     let mut text = verdict.as_str().to_owned();
     let why = facts.violations.iter().map(String::as_str);
-    for word in facts.preference.map(Preference::as_str).into_iter().chain(why) {
+    for word in facts
+        .preference
+        .map(Preference::as_str)
+        .into_iter()
+        .chain(why)
+    {
         text.push(' ');
         text.push_str(word);
     }
@@ -146,5 +174,8 @@ fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    text.chars()
+        .take(width.saturating_sub(1))
+        .chain(['…'])
+        .collect()
 }

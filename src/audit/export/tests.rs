@@ -13,7 +13,10 @@ const HOSTILE: &str = "a\u{1b}[31mb\u{7}c\u{9b}2Jd\u{202e}e\nf";
 fn stored(facts: Facts) -> Stored {
     let now = "2026-11-23T09:30:00.000042Z".parse().expect("a valid time");
     let stamp = Stamp::new(Arc::new(MockClock::new(now)), "gateway-1");
-    Stored { record: stamp.record(Kind::Exchange, facts), stored_at: now }
+    Stored {
+        record: stamp.record(Kind::Exchange, facts),
+        stored_at: now,
+    }
 }
 
 fn full() -> Facts {
@@ -78,21 +81,27 @@ fn table(page: &[Stored]) -> String {
 }
 
 fn acts_on_terminals(text: &str) -> bool {
-    text.chars().any(|char| char != '\n' && text::acts_on_terminals(char))
+    text.chars()
+        .any(|char| char != '\n' && text::acts_on_terminals(char))
 }
 
 #[test]
 fn a_line_of_jsonl_has_every_field_in_order() {
     let line = jsonl(&stored(full()));
-    let positions: Vec<_> =
-        FIELDS.iter().map(|name| line.find(&format!("\"{name}\":")).expect(name)).collect();
+    let positions: Vec<_> = FIELDS
+        .iter()
+        .map(|name| line.find(&format!("\"{name}\":")).expect(name))
+        .collect();
     assert!(positions.is_sorted(), "{line}");
 
     let json: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(json.as_object().unwrap().len(), FIELDS.len());
     assert_eq!(json["exchange_id"], "00000000-0000-0000-0000-000000000007");
     assert_eq!(json["recorded_at"], "2026-11-23T09:30:00.000042Z");
-    assert_eq!(json["client_chain"], serde_json::json!(["192.0.2.1", "10.0.0.1"]));
+    assert_eq!(
+        json["client_chain"],
+        serde_json::json!(["192.0.2.1", "10.0.0.1"])
+    );
     assert_eq!(json["violations"], serde_json::json!([]));
     assert_eq!(json["body_sha256"], "ab".repeat(32));
     assert_eq!(json["is_guest"], false);
@@ -102,13 +111,23 @@ fn a_line_of_jsonl_has_every_field_in_order() {
 
 #[test]
 fn times_have_six_decimals_even_if_all_are_zero() {
-    assert_eq!(time("2026-11-23T09:30:00Z".parse().unwrap()), "2026-11-23T09:30:00.000000Z");
+    assert_eq!(
+        time("2026-11-23T09:30:00Z".parse().unwrap()),
+        "2026-11-23T09:30:00.000000Z"
+    );
 }
 
 #[test]
 fn what_is_not_known_is_null() {
     let json: Value = serde_json::from_str(&jsonl(&stored(Facts::default()))).unwrap();
-    for name in ["exchange_id", "phase", "claimed_user", "outcome", "body_sha256", "detail"] {
+    for name in [
+        "exchange_id",
+        "phase",
+        "claimed_user",
+        "outcome",
+        "body_sha256",
+        "detail",
+    ] {
         assert_eq!(json.get(name), Some(&Value::Null), "{name}");
     }
 }
@@ -117,7 +136,10 @@ fn what_is_not_known_is_null() {
 fn salts_are_not_shown() {
     let stored = stored(full());
     let salt = hex::encode(stored.record.claimed.salt.unwrap());
-    let shown = [jsonl(&stored), text(|out| exchange(out, std::slice::from_ref(&stored)))];
+    let shown = [
+        jsonl(&stored),
+        text(|out| exchange(out, std::slice::from_ref(&stored))),
+    ];
     for shown in shown {
         assert!(!shown.contains("salt") && !shown.contains(&salt), "{shown}");
     }
@@ -139,18 +161,36 @@ fn no_output_acts_on_a_terminal_whatever_the_database_holds() {
 
 #[test]
 fn a_table_names_another_user_than_the_path_does() {
-    let other = Facts { authenticated_user: Some("@bob:example.org".to_owned()), ..full() };
-    let read = Facts { authenticated_user: None, action: Some(Action::Read), ..full() };
+    let other = Facts {
+        authenticated_user: Some("@bob:example.org".to_owned()),
+        ..full()
+    };
+    let read = Facts {
+        authenticated_user: None,
+        action: Some(Action::Read),
+        ..full()
+    };
     let shown = table(&[stored(full()), stored(other), stored(read)]);
     let lines: Vec<_> = shown.lines().collect();
     assert!(lines[1].contains(" @alice:example.org  "), "{shown}");
-    assert!(lines[2].contains(" @bob:example.org for @alice:example.org "), "{shown}");
-    assert!(lines[3].contains(" @alice:example.org (claimed) "), "{shown}");
+    assert!(
+        lines[2].contains(" @bob:example.org for @alice:example.org "),
+        "{shown}"
+    );
+    assert!(
+        lines[3].contains(" @alice:example.org (claimed) "),
+        "{shown}"
+    );
 }
 
 #[test]
 fn a_table_tells_intent_outcome_and_refusal_apart() {
-    let intent = Facts { phase: Some(Phase::Intent), outcome: None, origin_status: None, ..full() };
+    let intent = Facts {
+        phase: Some(Phase::Intent),
+        outcome: None,
+        origin_status: None,
+        ..full()
+    };
     let refusal = Facts {
         verdict: Some(Judged::Refuse),
         preference: None,
@@ -170,7 +210,10 @@ fn a_table_tells_intent_outcome_and_refusal_apart() {
 #[test]
 fn a_typical_line_fits_a_wide_terminal() {
     let shown = table(&[stored(full())]);
-    assert!(shown.lines().all(|line| line.chars().count() <= 140), "{shown}");
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 140),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -180,14 +223,24 @@ fn an_empty_trail_is_a_header() {
 
 #[test]
 fn an_exchange_without_an_outcome_says_that_it_may_have_happened() {
-    let intent = Facts { phase: Some(Phase::Intent), outcome: None, ..full() };
+    let intent = Facts {
+        phase: Some(Phase::Intent),
+        outcome: None,
+        ..full()
+    };
     let shown = |records: &[Stored]| text(|out| exchange(out, records));
     let alone = shown(&[stored(intent.clone())]);
     assert!(alone.contains("unanswered"), "{alone}");
     let both = shown(&[stored(intent), stored(full())]);
-    assert!(both.contains("intent (1 of 2)") && both.contains("outcome (2 of 2)"), "{both}");
+    assert!(
+        both.contains("intent (1 of 2)") && both.contains("outcome (2 of 2)"),
+        "{both}"
+    );
     assert!(!both.contains("unanswered"), "{both}");
-    assert!(both.contains("client_chain              192.0.2.1, 10.0.0.1\n"), "{both}");
+    assert!(
+        both.contains("client_chain              192.0.2.1, 10.0.0.1\n"),
+        "{both}"
+    );
 }
 
 #[cfg(feature = "gateway")]
@@ -200,9 +253,13 @@ mod csv_tests {
             records.iter().try_for_each(|one| csv.write(one))?;
             csv.flush()
         });
-        let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).from_reader(written.as_bytes());
-        reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .from_reader(written.as_bytes());
+        reader
+            .records()
+            .map(|row| row.unwrap().iter().map(str::to_owned).collect())
+            .collect()
     }
 
     fn column<'a>(rows: &'a [Vec<String>], name: &str) -> &'a str {
@@ -223,7 +280,10 @@ mod csv_tests {
 
     #[test]
     fn no_cell_is_a_formula() {
-        assert_eq!(column(&rows(&[stored(full())]), "claimed_user"), "'@alice:example.org");
+        assert_eq!(
+            column(&rows(&[stored(full())]), "claimed_user"),
+            "'@alice:example.org"
+        );
         for start in FORMULA {
             let mut stored = stored(full());
             stored.record.facts.user_agent = Some(format!("{start}1+1"));
@@ -236,6 +296,9 @@ mod csv_tests {
     #[test]
     fn no_cell_acts_on_a_terminal() {
         let cells = rows(&[hostile()]).concat();
-        assert!(!cells.iter().any(|cell| acts_on_terminals(cell)), "{cells:?}");
+        assert!(
+            !cells.iter().any(|cell| acts_on_terminals(cell)),
+            "{cells:?}"
+        );
     }
 }

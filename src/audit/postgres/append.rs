@@ -63,18 +63,28 @@ fn bound(batch: &[Record]) -> Statement<'_> {
         .bind(column(batch, |record| record.id))
         .bind(column(batch, |record| record.kind.as_str()))
         .bind(column(batch, |record| record.facts.exchange_id))
-        .bind(column(batch, |record| record.facts.phase.map(Phase::as_str)))
+        .bind(column(batch, |record| {
+            record.facts.phase.map(Phase::as_str)
+        }))
         .bind(column(batch, |record| record.recorded_at))
         .bind(column(batch, |record| record.instance.as_str()))
         .bind(column(batch, |record| record.run_id))
         .bind(column(batch, |record| record.version.as_str()))
-        .bind(column(batch, |record| record.facts.action.map(Action::as_str)))
-        .bind(column(batch, |record| record.facts.event_type.map(EventType::as_str)))
+        .bind(column(batch, |record| {
+            record.facts.action.map(Action::as_str)
+        }))
+        .bind(column(batch, |record| {
+            record.facts.event_type.map(EventType::as_str)
+        }))
         .bind(column(batch, |record| record.facts.claimed_user.as_deref()))
-        .bind(column(batch, |record| record.facts.authenticated_user.as_deref()))
+        .bind(column(batch, |record| {
+            record.facts.authenticated_user.as_deref()
+        }))
         .bind(column(batch, |record| record.facts.device_id.as_deref()))
         .bind(column(batch, |record| record.facts.is_guest))
-        .bind(column(batch, |record| record.facts.client_address.as_deref()))
+        .bind(column(batch, |record| {
+            record.facts.client_address.as_deref()
+        }))
         .bind(column(batch, |record| Json(&record.facts.client_chain)))
         .bind(column(batch, |record| record.facts.user_agent.as_deref()))
         .bind(column(batch, |record| salt(&record.claimed)))
@@ -83,17 +93,29 @@ fn bound(batch: &[Record]) -> Statement<'_> {
         .bind(column(batch, |record| hash(&record.claimed)))
         .bind(column(batch, |record| hash(&record.authenticated)))
         .bind(column(batch, |record| hash(&record.client)))
-        .bind(column(batch, |record| record.facts.preference.map(Preference::as_str)))
-        .bind(column(batch, |record| record.facts.verdict.map(Judged::as_str)))
+        .bind(column(batch, |record| {
+            record.facts.preference.map(Preference::as_str)
+        }))
+        .bind(column(batch, |record| {
+            record.facts.verdict.map(Judged::as_str)
+        }))
         .bind(column(batch, |record| Json(&record.facts.violations)))
-        .bind(column(batch, |record| record.facts.outcome.map(Outcome::as_str)))
-        .bind(column(batch, |record| record.facts.origin_status.map(i32::from)))
+        .bind(column(batch, |record| {
+            record.facts.outcome.map(Outcome::as_str)
+        }))
+        .bind(column(batch, |record| {
+            record.facts.origin_status.map(i32::from)
+        }))
         .bind(column(batch, |record| record.facts.errcode.as_deref()))
         .bind(column(batch, |record| record.facts.request_id.as_deref()))
         .bind(column(batch, |record| record.facts.traceparent.as_deref()))
-        .bind(column(batch, |record| record.facts.body_sha256.as_ref().map(<[u8; 32]>::as_slice)))
+        .bind(column(batch, |record| {
+            record.facts.body_sha256.as_ref().map(<[u8; 32]>::as_slice)
+        }))
         .bind(column(batch, |record| record.facts.duration_us))
-        .bind(column(batch, |record| record.facts.detail.as_ref().map(Json)))
+        .bind(column(batch, |record| {
+            record.facts.detail.as_ref().map(Json)
+        }))
 }
 
 fn column<'a, T>(batch: &'a [Record], field: impl Fn(&'a Record) -> T) -> Vec<T> {

@@ -42,7 +42,10 @@ pub(super) fn parse(config: &Config) -> Result<PgConnectOptions, OpenError> {
         )
     })?;
     // What follows a `/` in a password would be taken for the database, and named in errors.
-    if options.get_database().is_some_and(|name| name.contains(['/', '@'])) {
+    if options
+        .get_database()
+        .is_some_and(|name| name.contains(['/', '@']))
+    {
         return Err(OpenError::url(
             "has a `/` where none may be: in a password it is written `%2F`",
         ));
@@ -62,8 +65,13 @@ pub(super) fn parse(config: &Config) -> Result<PgConnectOptions, OpenError> {
 }
 
 fn check_parameters(url: &str) -> Result<(), OpenError> {
-    let Some((_, parameters)) = url.split_once('?') else { return Ok(()) };
-    for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+    let Some((_, parameters)) = url.split_once('?') else {
+        return Ok(());
+    };
+    for parameter in parameters
+        .split('&')
+        .filter(|parameter| !parameter.is_empty())
+    {
         let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
         if !PARAMETERS.contains(&name) && !name.starts_with("options[") {
             // Not quoted: in a URL whose password holds a `?` it would be part of the password.

@@ -90,7 +90,13 @@ pub(super) async fn open_intents(
     run_id: Uuid,
     limit: u32,
 ) -> Result<Vec<Stored>, Error> {
-    read(store, sqlx::query_as(OPEN_INTENTS).bind(run_id).bind(i64::from(limit))).await
+    read(
+        store,
+        sqlx::query_as(OPEN_INTENTS)
+            .bind(run_id)
+            .bind(i64::from(limit)),
+    )
+    .await
 }
 
 type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Postgres, Row, sqlx::postgres::PgArguments>;

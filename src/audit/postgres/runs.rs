@@ -46,7 +46,13 @@ pub(super) async fn end(store: &PgStore, run_id: Uuid) -> Result<(), Error> {
 
 /// See [`Store::bury`](crate::audit::store::Store::bury).
 pub(super) async fn bury(store: &PgStore, run_id: Uuid) -> Result<(), Error> {
-    execute(store, sqlx::query(BURY).bind(run_id).bind(f64::from(DEAD_AFTER_SECONDS))).await
+    execute(
+        store,
+        sqlx::query(BURY)
+            .bind(run_id)
+            .bind(f64::from(DEAD_AFTER_SECONDS)),
+    )
+    .await
 }
 
 /// See [`Store::dead_runs`](crate::audit::store::Store::dead_runs).
@@ -68,7 +74,10 @@ type Statement<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 async fn execute(store: &PgStore, statement: Statement<'_>) -> Result<(), Error> {
     let mut held = store.hold().await?;
     let mut transaction = held.begin_with(BEGIN).await?;
-    statement.persistent(false).execute(&mut *transaction).await?;
+    statement
+        .persistent(false)
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     held.release();
     Ok(())

@@ -45,7 +45,12 @@ const MAKE_PARTITIONS: &str = "SELECT audit_make_partitions()";
 pub(super) async fn migrate(store: &PgStore) -> Result<(), Error> {
     // A connection of its own: sqlx's migrator names its statements, and only a cache forgets them
     // in the way that poolers understand.
-    let options = store.pool.connect_options().as_ref().clone().statement_cache_capacity(16);
+    let options = store
+        .pool
+        .connect_options()
+        .as_ref()
+        .clone()
+        .statement_cache_capacity(16);
     let mut connection = tokio::time::timeout(super::ACQUIRE, options.connect())
         .await
         .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?;
@@ -67,10 +72,15 @@ pub(super) async fn migrate(store: &PgStore) -> Result<(), Error> {
 pub(super) async fn check(store: &PgStore) -> Result<(), Error> {
     let mut held = store.hold().await?;
     let mut transaction = held.begin_with(BEGIN_BRIEF).await?;
-    let has_versions: bool =
-        sqlx::query_scalar(HAS_VERSIONS).persistent(false).fetch_one(&mut *transaction).await?;
+    let has_versions: bool = sqlx::query_scalar(HAS_VERSIONS)
+        .persistent(false)
+        .fetch_one(&mut *transaction)
+        .await?;
     let found: i64 = if has_versions {
-        sqlx::query_scalar(VERSION).persistent(false).fetch_one(&mut *transaction).await?
+        sqlx::query_scalar(VERSION)
+            .persistent(false)
+            .fetch_one(&mut *transaction)
+            .await?
     } else {
         0
     };
@@ -83,8 +93,10 @@ pub(super) async fn check(store: &PgStore) -> Result<(), Error> {
 pub(super) async fn maintain(store: &PgStore) -> Result<Vec<String>, Error> {
     let mut held = store.hold().await?;
     let mut transaction = held.begin_with(BEGIN_BRIEF).await?;
-    let sentences =
-        sqlx::query_scalar(MAKE_PARTITIONS).persistent(false).fetch_all(&mut *transaction).await?;
+    let sentences = sqlx::query_scalar(MAKE_PARTITIONS)
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     held.release();
     Ok(sentences)

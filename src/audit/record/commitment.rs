@@ -47,13 +47,17 @@ impl Commitment {
     /// The hash of `claimed_user` under `salt`.
     #[must_use]
     pub fn claimed_hash(salt: &[u8; 16], facts: &Facts) -> [u8; 32] {
-        Hash::new("claimed", salt).text(facts.claimed_user.as_deref()).finish()
+        Hash::new("claimed", salt)
+            .text(facts.claimed_user.as_deref())
+            .finish()
     }
 
     /// The hash of `authenticated_user`, `device_id` and `is_guest` under `salt`.
     #[must_use]
     pub fn authenticated_hash(salt: &[u8; 16], facts: &Facts) -> [u8; 32] {
-        let is_guest = facts.is_guest.map(|is_guest| if is_guest { "true" } else { "false" });
+        let is_guest = facts
+            .is_guest
+            .map(|is_guest| if is_guest { "true" } else { "false" });
         Hash::new("authenticated", salt)
             .text(facts.authenticated_user.as_deref())
             .text(facts.device_id.as_deref())
@@ -77,7 +81,10 @@ impl Commitment {
     fn new(hash: impl FnOnce(&[u8; 16]) -> [u8; 32]) -> Self {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).expect("the operating system has random bytes");
-        Self { hash: Some(hash(&salt)), salt: Some(salt) }
+        Self {
+            hash: Some(hash(&salt)),
+            salt: Some(salt),
+        }
     }
 }
 
@@ -86,21 +93,29 @@ impl Commitment {
 impl Hash {
     fn new(subject: &str, salt: &[u8; 16]) -> Self {
         let label = Sha256::new_with_prefix("key-backup-gateway/commitment/v1/");
-        Self(label.chain_update(subject).chain_update([0]).chain_update(salt))
+        Self(
+            label
+                .chain_update(subject)
+                .chain_update([0])
+                .chain_update(salt),
+        )
     }
 
     fn text(self, text: Option<&str>) -> Self {
         Self(match text {
             None => self.0.chain_update([0]),
-            Some(text) => {
-                self.0.chain_update([1]).chain_update(length(text.len())).chain_update(text)
-            }
+            Some(text) => self
+                .0
+                .chain_update([1])
+                .chain_update(length(text.len()))
+                .chain_update(text),
         })
     }
 
     fn list(self, list: &[String]) -> Self {
         let list_head = self.0.chain_update([2]).chain_update(length(list.len()));
-        list.iter().fold(Self(list_head), |hash, text| hash.text(Some(text)))
+        list.iter()
+            .fold(Self(list_head), |hash, text| hash.text(Some(text)))
     }
 
     fn finish(self) -> [u8; 32] {

@@ -27,8 +27,13 @@ fn two_closers_write_one_record() {
     let (_, one) = stamp();
     let (clock, other) = stamp();
     clock.advance(TimeDelta::hours(3));
-    let intent =
-        one.record(Kind::Exchange, Facts { phase: Some(Phase::Intent), ..Facts::default() });
+    let intent = one.record(
+        Kind::Exchange,
+        Facts {
+            phase: Some(Phase::Intent),
+            ..Facts::default()
+        },
+    );
     let closed = one.closing(&intent, Outcome::Unanswered, serde_json::json!({}));
     let again = other.closing(&intent, Outcome::Unanswered, serde_json::json!({}));
     assert_eq!(closed.id, again.id);
@@ -37,7 +42,11 @@ fn two_closers_write_one_record() {
     assert!(closed.id > intent.id, "it comes after its intent");
     assert_eq!(closed.id.as_u128() >> 80, (intent.id.as_u128() >> 80) + 1);
     assert_eq!(closed.facts.outcome, Some(Outcome::Unanswered));
-    assert_ne!(closed.id, one.closing(&intent, Outcome::Failed, serde_json::json!({})).id);
+    assert_ne!(
+        closed.id,
+        one.closing(&intent, Outcome::Failed, serde_json::json!({}))
+            .id
+    );
 }
 
 #[test]
@@ -54,14 +63,27 @@ fn a_commitment_is_to_the_fields_of_its_subject() {
     let record = stamp.record(Kind::Exchange, facts);
     assert_eq!(record.facts.user_agent.as_deref(), Some("x\\u{0}y"));
     for (commitment, hash) in [
-        (record.claimed, Commitment::claimed_hash as fn(&[u8; 16], &Facts) -> [u8; 32]),
+        (
+            record.claimed,
+            Commitment::claimed_hash as fn(&[u8; 16], &Facts) -> [u8; 32],
+        ),
         (record.authenticated, Commitment::authenticated_hash),
         (record.client, Commitment::client_hash),
     ] {
-        assert_eq!(commitment.hash, Some(hash(&commitment.salt.unwrap(), &record.facts)));
-        let other =
-            Facts { claimed_user: None, device_id: None, user_agent: None, ..record.facts.clone() };
-        assert_ne!(commitment.hash, Some(hash(&commitment.salt.unwrap(), &other)));
+        assert_eq!(
+            commitment.hash,
+            Some(hash(&commitment.salt.unwrap(), &record.facts))
+        );
+        let other = Facts {
+            claimed_user: None,
+            device_id: None,
+            user_agent: None,
+            ..record.facts.clone()
+        };
+        assert_ne!(
+            commitment.hash,
+            Some(hash(&commitment.salt.unwrap(), &other))
+        );
     }
     assert_ne!(record.claimed.salt, record.client.salt);
 }
@@ -89,13 +111,19 @@ fn text_is_escaped_and_cut_with_a_mark() {
         "a\\u{0}b\\u{1b}[31m\\u{202e}\\u{61c}"
     );
     assert_eq!(text::made_safe(&"a".repeat(255), 255), "a".repeat(255));
-    assert_eq!(text::made_safe(&"a".repeat(256), 255), format!("{}…", "a".repeat(252)));
+    assert_eq!(
+        text::made_safe(&"a".repeat(256), 255),
+        format!("{}…", "a".repeat(252))
+    );
 }
 
 #[test]
 fn the_clock_of_a_record_is_the_one_handed_in() {
     let (clock, stamp) = stamp();
-    assert_eq!(stamp.record(Kind::Exchange, Facts::default()).recorded_at, clock.now());
+    assert_eq!(
+        stamp.record(Kind::Exchange, Facts::default()).recorded_at,
+        clock.now()
+    );
 }
 
 proptest! {

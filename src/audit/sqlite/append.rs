@@ -39,9 +39,15 @@ pub(super) async fn append(store: &SqliteStore, batch: &[Record]) -> Result<(), 
     if batch.is_empty() {
         return Ok(());
     }
-    let lines = batch.iter().map(line).collect::<Result<Vec<Value>, Error>>()?;
+    let lines = batch
+        .iter()
+        .map(line)
+        .collect::<Result<Vec<Value>, Error>>()?;
     let mut transaction = store.begin_write().await?;
-    sqlx::query(APPEND).bind(Value::Array(lines).to_string()).execute(&mut *transaction).await?;
+    sqlx::query(APPEND)
+        .bind(Value::Array(lines).to_string())
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -102,8 +108,8 @@ fn holds_nul(value: &Value) -> bool {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
         Value::String(text) => text.contains('\0'),
         Value::Array(values) => values.iter().any(holds_nul),
-        Value::Object(members) => {
-            members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value))
-        }
+        Value::Object(members) => members
+            .iter()
+            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
     }
 }

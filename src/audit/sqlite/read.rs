@@ -64,7 +64,11 @@ pub(super) async fn page(store: &SqliteStore, query: &Query) -> Result<Vec<Store
         .bind(query.outcome.map(Outcome::as_str))
         .bind(query.outcome == Some(Outcome::Unanswered))
         .bind(query.before)
-        .bind(if query.limit == 0 { -1 } else { i64::from(query.limit) });
+        .bind(if query.limit == 0 {
+            -1
+        } else {
+            i64::from(query.limit)
+        });
     read(store, rows).await
 }
 
@@ -79,7 +83,13 @@ pub(super) async fn open_intents(
     run_id: Uuid,
     limit: u32,
 ) -> Result<Vec<Stored>, Error> {
-    read(store, sqlx::query_as(OPEN_INTENTS).bind(run_id).bind(i64::from(limit))).await
+    read(
+        store,
+        sqlx::query_as(OPEN_INTENTS)
+            .bind(run_id)
+            .bind(i64::from(limit)),
+    )
+    .await
 }
 
 type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, SqliteArguments>;

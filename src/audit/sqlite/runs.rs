@@ -60,7 +60,10 @@ pub(super) async fn bury(store: &SqliteStore, run_id: Uuid) -> Result<(), Error>
 
 /// See [`Store::dead_runs`](crate::audit::store::Store::dead_runs).
 pub(super) async fn dead(store: &SqliteStore) -> Result<Vec<Uuid>, Error> {
-    Ok(sqlx::query_scalar(DEAD).bind(dead_after()).fetch_all(&store.pool).await?)
+    Ok(sqlx::query_scalar(DEAD)
+        .bind(dead_after())
+        .fetch_all(&store.pool)
+        .await?)
 }
 
 type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;

@@ -46,7 +46,10 @@ pub(super) async fn migrate(store: &SqliteStore) -> Result<(), Error> {
 
 async fn use_wal(store: &SqliteStore) -> Result<(), Error> {
     loop {
-        match sqlx::query_scalar::<_, String>(USE_WAL).fetch_one(&store.pool).await {
+        match sqlx::query_scalar::<_, String>(USE_WAL)
+            .fetch_one(&store.pool)
+            .await
+        {
             Ok(mode) if mode == "wal" => return Ok(()),
             // Busy, and so the old mode is kept.
             Ok(_) => {}
@@ -58,7 +61,9 @@ async fn use_wal(store: &SqliteStore) -> Result<(), Error> {
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     // SQLITE_BUSY, SQLITE_LOCKED.
     code.and_then(|code| code.parse::<i32>().ok())
         .is_some_and(|code| [5, 6].contains(&(code & 0xff)))
@@ -70,7 +75,9 @@ pub(super) async fn check(store: &SqliteStore) -> Result<(), Error> {
     if !store.path.exists() {
         return compare_versions(0, &MIGRATOR);
     }
-    let has_versions: i64 = sqlx::query_scalar(HAS_VERSIONS).fetch_one(&store.pool).await?;
+    let has_versions: i64 = sqlx::query_scalar(HAS_VERSIONS)
+        .fetch_one(&store.pool)
+        .await?;
     let found = match has_versions {
         0 => 0,
         _ => sqlx::query_scalar(VERSION).fetch_one(&store.pool).await?,
@@ -90,6 +97,8 @@ fn make_file(path: &Path) -> io::Result<()> {
         made => made?.sync_all()?,
     }
     // The name is durable only with its folder.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -80,7 +80,11 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        if blames_the_data(&error) { Self::Refused(error) } else { Self::Unavailable(error) }
+        if blames_the_data(&error) {
+            Self::Refused(error)
+        } else {
+            Self::Unavailable(error)
+        }
     }
 }
 
@@ -101,34 +105,51 @@ fn blames_the_data(error: &sqlx::Error) -> bool {
     if let sqlx::Error::Database(error) = error {
         return blames_the_data_by_code(error.as_ref());
     }
-    matches!(error, sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_))
+    matches!(
+        error,
+        sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_)
+    )
 }
 
 fn blames_the_data_by_code(error: &dyn sqlx::error::DatabaseError) -> bool {
     let code = error.code().unwrap_or_default();
     #[cfg(feature = "postgres")]
-    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+    if error
+        .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+        .is_some()
+    {
         // Data exceptions, integrity constraints, program limits.
         // https://www.postgresql.org/docs/current/errcodes-appendix.html
-        return ["22", "23", "54"].iter().any(|class| code.starts_with(class));
+        return ["22", "23", "54"]
+            .iter()
+            .any(|class| code.starts_with(class));
     }
     // The low byte of SQLite's code says what it is, the rest which one.
     // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_RANGE:
     // https://www.sqlite.org/rescode.html
-    code.parse::<i32>().is_ok_and(|code| [18, 19, 20, 25].contains(&(code & 0xff)))
+    code.parse::<i32>()
+        .is_ok_and(|code| [18, 19, 20, 25].contains(&(code & 0xff)))
 }
 
 /// Whether the same could work later: a migration that fails for such a reason is not at fault.
 fn blames_the_moment(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else { return true };
+    let sqlx::Error::Database(error) = error else {
+        return true;
+    };
     let code = error.code().unwrap_or_default();
     #[cfg(feature = "postgres")]
-    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+    if error
+        .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+        .is_some()
+    {
         // Connection, rollback, resources, intervention; read-only; a lock not had.
-        return ["08", "40", "53", "57", "25006", "55P03"].iter().any(|one| code.starts_with(one));
+        return ["08", "40", "53", "57", "25006", "55P03"]
+            .iter()
+            .any(|one| code.starts_with(one));
     }
     // SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN.
-    code.parse::<i32>().is_ok_and(|code| [5, 6, 8, 10, 13, 14].contains(&(code & 0xff)))
+    code.parse::<i32>()
+        .is_ok_and(|code| [5, 6, 8, 10, 13, 14].contains(&(code & 0xff)))
 }
 
 /// Whether a table or a column is not there: the schema is not what this build expects.
@@ -151,18 +172,30 @@ pub(in crate::audit) fn blames_the_schema(error: &Error) -> bool {
 
 impl OpenError {
     pub(in crate::audit) fn url(reason: impl Into<String>) -> Self {
-        Self { key: "database.url", reason: reason.into(), source: None }
+        Self {
+            key: "database.url",
+            reason: reason.into(),
+            source: None,
+        }
     }
 
     #[cfg(feature = "postgres")]
     pub(in crate::audit) fn password_file(reason: impl Into<String>, source: io::Error) -> Self {
-        Self { key: "database.password_file", reason: reason.into(), source: Some(source) }
+        Self {
+            key: "database.password_file",
+            reason: reason.into(),
+            source: Some(source),
+        }
     }
 
     #[cfg(feature = "sqlite")]
     pub(in crate::audit) fn no_password_wanted() -> Self {
         let reason = "SQLite has no passwords: remove the key".to_owned();
-        Self { key: "database.password_file", reason, source: None }
+        Self {
+            key: "database.password_file",
+            reason,
+            source: None,
+        }
     }
 
     /// The key of the configuration that is wrong.

@@ -36,12 +36,18 @@ async fn what_was_peeked_is_sent_on_frame_by_frame_with_its_trailers() {
         http::HeaderName::from_static("x-sum"),
         http::HeaderValue::from_static("1"),
     )]);
-    let mut body =
-        chunked(vec![Ok(data("ab")), Ok(data("cd")), Ok(Frame::trailers(trailers.clone()))]);
+    let mut body = chunked(vec![
+        Ok(data("ab")),
+        Ok(data("cd")),
+        Ok(Frame::trailers(trailers.clone())),
+    ]);
     assert_eq!(body.peek(10).await, Seen::All);
     assert_eq!(body.read(), "abcd");
     assert_eq!(body.size_hint().exact(), None, "chunked stays chunked");
-    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "ab"
+    );
     let rest = body.collect().await.unwrap();
     assert_eq!(rest.trailers(), Some(&trailers));
     assert_eq!(rest.to_bytes(), "cd");
@@ -67,7 +73,10 @@ async fn many_small_frames_do_not_pile_up() {
 async fn a_body_that_breaks_off_breaks_off_at_the_same_place() {
     let mut body = chunked(vec![Ok(data("abc")), Err("broken")]);
     assert_eq!(body.peek(10).await, Seen::Broken);
-    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "abc");
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "abc"
+    );
     assert_eq!(body.frame().await.unwrap().unwrap_err(), "broken");
 }
 

@@ -120,7 +120,9 @@ fn named(answer: Option<Answer>) -> Option<Identity> {
 /// The content of an answer, its coding undone; `None` if it is too long, or in a coding that no
 /// homeserver uses.
 fn decoded(headers: &HeaderMap, bytes: Bytes) -> Option<Bytes> {
-    let coding = headers.get(CONTENT_ENCODING).map_or(&b"identity"[..], |it| it.as_bytes());
+    let coding = headers
+        .get(CONTENT_ENCODING)
+        .map_or(&b"identity"[..], |it| it.as_bytes());
     if coding.eq_ignore_ascii_case(b"identity") {
         return Some(bytes);
     }
@@ -129,7 +131,10 @@ fn decoded(headers: &HeaderMap, bytes: Bytes) -> Option<Bytes> {
     }
     let mut content = Vec::new();
     let limit = LOOK as u64 + 1;
-    MultiGzDecoder::new(&bytes[..]).take(limit).read_to_end(&mut content).ok()?;
+    MultiGzDecoder::new(&bytes[..])
+        .take(limit)
+        .read_to_end(&mut content)
+        .ok()?;
     (content.len() <= LOOK).then(|| content.into())
 }
 

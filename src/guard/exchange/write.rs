@@ -30,7 +30,12 @@ impl Exchange {
         B: Guarded,
     {
         // Token problems come before body problems, as in a homeserver.
-        let unknown = match self.shared.identify.identify(Credentials::of(&request)).await {
+        let unknown = match self
+            .shared
+            .identify
+            .identify(Credentials::of(&request))
+            .await
+        {
             Answer::Known(identity) => {
                 self.facts = facts::with_identity(self.facts, Some(identity));
                 None
@@ -88,7 +93,11 @@ impl Exchange {
         };
         // Homeservers store plain JSON that is labelled as compressed.
         let encoded = self.route.action == Action::Write && facts::is_encoded(request.headers());
-        Ok(if encoded { verdict.with(Violation::Encoded) } else { verdict })
+        Ok(if encoded {
+            verdict.with(Violation::Encoded)
+        } else {
+            verdict
+        })
     }
 
     /// The record of a refusal, and then its answer.
@@ -121,7 +130,10 @@ impl Exchange {
 
     /// Whether one more write without a known user is taken on just now.
     fn may_be_unknown(&self) -> bool {
-        self.shared.unknown.as_ref().is_some_and(|limit| limit.check().is_ok())
+        self.shared
+            .unknown
+            .as_ref()
+            .is_some_and(|limit| limit.check().is_ok())
     }
 
     /// Whether the exchange may go on: its record is durable, or need not be.
@@ -150,7 +162,9 @@ impl Exchange {
         // The 100 was ours: we have asked for the body already.
         request.headers_mut().remove(EXPECT);
         let end = Instant::now() + self.shared.config.timeout;
-        let called = inner.call(request, end, |status| !status.is_success(), LOOK).await;
+        let called = inner
+            .call(request, end, |status| !status.is_success(), LOOK)
+            .await;
         let (outcome, status) = match &called {
             Called::Answered(response, _) => {
                 let status = response.status();

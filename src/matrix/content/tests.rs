@@ -28,13 +28,19 @@ fn the_two_types_say_the_opposite() {
 #[test]
 fn an_escaped_name_is_the_same_name() {
     assert_eq!(stable(r#"{"\u0065nabled":true}"#).said, ENABLED);
-    assert_eq!(errors(r#"{"enabled":true,"\u0065nabled":true}"#), [ShapeError::DuplicateMember]);
+    assert_eq!(
+        errors(r#"{"enabled":true,"\u0065nabled":true}"#),
+        [ShapeError::DuplicateMember]
+    );
 }
 
 #[test]
 fn an_empty_object_says_nothing() {
     let content = stable(" {\n} ");
-    assert_eq!((content.said, content.errors.len()), (Some(Said::Nothing), 0));
+    assert_eq!(
+        (content.said, content.errors.len()),
+        (Some(Said::Nothing), 0)
+    );
 }
 
 #[test]
@@ -67,18 +73,51 @@ fn every_error_has_its_bodies() {
         (r#"{"enabled":"yes"}"#, &[ShapeError::FieldNotBoolean]),
         (r#"{"enabled":null}"#, &[ShapeError::FieldNotBoolean]),
         (r#"{"enabled":1}"#, &[ShapeError::FieldNotBoolean]),
-        (r#"{"enabled":{"enabled":true}}"#, &[ShapeError::FieldNotBoolean]),
+        (
+            r#"{"enabled":{"enabled":true}}"#,
+            &[ShapeError::FieldNotBoolean],
+        ),
         (r#"{"enabled":[true]}"#, &[ShapeError::FieldNotBoolean]),
-        (r#"{"enabled":true,"enabled":true}"#, &[ShapeError::DuplicateMember]),
-        (r#"{"enabled":true,"x":[{"a":1,"a":2}]}"#, &[ShapeError::DuplicateMember]),
-        (r#"{"enabled":true,"x":{"é":1,"\u00e9":2}}"#, &[ShapeError::DuplicateMember]),
-        (r#"{"enabled":true,"x":"\ud800"}"#, &[ShapeError::UnportableText]),
-        (r#"{"enabled":true,"x":"\udc00\ud800"}"#, &[ShapeError::UnportableText]),
-        (r#"{"enabled":true,"\u0000":1}"#, &[ShapeError::UnportableText]),
-        (r#"{"enabled":true,"x":9007199254740992}"#, &[ShapeError::UnportableNumber]),
-        (r#"{"enabled":true,"x":-9007199254740992}"#, &[ShapeError::UnportableNumber]),
-        (r#"{"enabled":true,"x":99999999999999999999999}"#, &[ShapeError::UnportableNumber]),
-        (r#"{"enabled":true,"x":1e999}"#, &[ShapeError::UnportableNumber]),
+        (
+            r#"{"enabled":true,"enabled":true}"#,
+            &[ShapeError::DuplicateMember],
+        ),
+        (
+            r#"{"enabled":true,"x":[{"a":1,"a":2}]}"#,
+            &[ShapeError::DuplicateMember],
+        ),
+        (
+            r#"{"enabled":true,"x":{"é":1,"\u00e9":2}}"#,
+            &[ShapeError::DuplicateMember],
+        ),
+        (
+            r#"{"enabled":true,"x":"\ud800"}"#,
+            &[ShapeError::UnportableText],
+        ),
+        (
+            r#"{"enabled":true,"x":"\udc00\ud800"}"#,
+            &[ShapeError::UnportableText],
+        ),
+        (
+            r#"{"enabled":true,"\u0000":1}"#,
+            &[ShapeError::UnportableText],
+        ),
+        (
+            r#"{"enabled":true,"x":9007199254740992}"#,
+            &[ShapeError::UnportableNumber],
+        ),
+        (
+            r#"{"enabled":true,"x":-9007199254740992}"#,
+            &[ShapeError::UnportableNumber],
+        ),
+        (
+            r#"{"enabled":true,"x":99999999999999999999999}"#,
+            &[ShapeError::UnportableNumber],
+        ),
+        (
+            r#"{"enabled":true,"x":1e999}"#,
+            &[ShapeError::UnportableNumber],
+        ),
         (r#"{"enabled":true,"x":9007199254740991}"#, &[]),
         (r#"{"enabled":true,"x":-9007199254740991}"#, &[]),
         (r#"{"enabled":true,"x":1e308}"#, &[]),

@@ -29,7 +29,10 @@ fn both_types_are_recognised_under_every_version_that_a_homeserver_serves() {
             assert_eq!(what(put(&path)), Some(write_of(event_type)), "{path}");
             let route = recognise(&Method::GET, &path).unwrap();
             assert_eq!(route.action, Action::Read);
-            assert_eq!(recognise(&Method::HEAD, &path).unwrap().action, Action::Read);
+            assert_eq!(
+                recognise(&Method::HEAD, &path).unwrap().action,
+                Action::Read
+            );
             assert_eq!(route.claimed_user.unwrap().as_str(), ALICE);
         }
     }
@@ -46,14 +49,26 @@ fn percent_encoding_of_the_variable_segments_is_seen_through_once() {
         assert_eq!(route.claimed_user.unwrap().as_str(), ALICE);
     }
     // Twice encoded is another type to every homeserver.
-    assert_eq!(put("/_matrix/client/v3/user/a/account_data/m%252Ekey_backup"), None);
+    assert_eq!(
+        put("/_matrix/client/v3/user/a/account_data/m%252Ekey_backup"),
+        None
+    );
 }
 
 #[test]
 fn an_encoded_slash_forges_no_segment() {
-    assert_eq!(put("/_matrix/client/v3/user/@a:b%2Faccount_data%2Fm.key_backup"), None);
-    assert_eq!(put("/_matrix/client/v3/user/@a:b/account_data/x%2Fm.key_backup"), None);
-    assert_eq!(put("/_matrix/client/v3/user/@a:b/account_data/m.key_backup%2Fx"), None);
+    assert_eq!(
+        put("/_matrix/client/v3/user/@a:b%2Faccount_data%2Fm.key_backup"),
+        None
+    );
+    assert_eq!(
+        put("/_matrix/client/v3/user/@a:b/account_data/x%2Fm.key_backup"),
+        None
+    );
+    assert_eq!(
+        put("/_matrix/client/v3/user/@a:b/account_data/m.key_backup%2Fx"),
+        None
+    );
     // Inside the user it is part of the user.
     let route = put("/_matrix/client/v3/user/%40a%2Fb%3Ah/account_data/m.key_backup").unwrap();
     assert_eq!(route.claimed_user.unwrap().as_str(), "@a/b:h");
@@ -63,7 +78,11 @@ fn an_encoded_slash_forges_no_segment() {
 fn what_follows_a_further_slash_does_not_matter() {
     for rest in ["/", "/x", "/../y", "//", "/%2e%2e", "/m.other"] {
         let path = format!("/_matrix/client/v3/user/@a:b/account_data/m.key_backup{rest}");
-        assert_eq!(what(put(&path)), Some(write_of(EventType::Stable)), "{path}");
+        assert_eq!(
+            what(put(&path)),
+            Some(write_of(EventType::Stable)),
+            "{path}"
+        );
     }
 }
 
@@ -92,7 +111,10 @@ fn a_delete_clears_on_its_own_route_only() {
     let base = "/_matrix/client/unstable/org.matrix.msc3391/user/@a:b/account_data/m.key_backup";
     assert_eq!(delete(base), clear);
     assert_eq!(delete(&format!("{base}/x")), clear);
-    assert_eq!(delete("/_matrix/client/unstable/user/@a:b/account_data/m.key_backup"), None);
+    assert_eq!(
+        delete("/_matrix/client/unstable/user/@a:b/account_data/m.key_backup"),
+        None
+    );
     assert_eq!(
         delete("/_matrix/client/v3/org.matrix.msc3391/user/@a:b/account_data/m.key_backup"),
         None,

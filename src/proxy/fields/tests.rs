@@ -36,16 +36,30 @@ fn malformed(target: &str, fields: &[(&str, &[u8])]) -> Option<Malformed> {
 }
 
 fn lines<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
-    headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect()
+    headers
+        .get_all(name)
+        .iter()
+        .map(http::HeaderValue::as_bytes)
+        .collect()
 }
 
 #[test]
 fn a_request_has_one_host() {
     assert_eq!(malformed("/", &[]), Some(Malformed::NoHost));
-    assert_eq!(malformed("http://example.org/", &[]), Some(Malformed::NoHost));
-    assert_eq!(malformed("/", &[("host", b"a"), ("host", b"a")]), Some(Malformed::ManyHosts));
+    assert_eq!(
+        malformed("http://example.org/", &[]),
+        Some(Malformed::NoHost)
+    );
+    assert_eq!(
+        malformed("/", &[("host", b"a"), ("host", b"a")]),
+        Some(Malformed::ManyHosts)
+    );
     for bad in [&b"a b"[..], b"a/b", b"a@b", b"a?b", b"a\"b", b"\xe4"] {
-        assert_eq!(malformed("/", &[("host", bad)]), Some(Malformed::InvalidHost), "{bad:?}");
+        assert_eq!(
+            malformed("/", &[("host", bad)]),
+            Some(Malformed::InvalidHost),
+            "{bad:?}"
+        );
     }
     for good in [&b"example.org"[..], b"example.org:8448", b"[::1]:80", b""] {
         assert_eq!(malformed("/", &[("host", good)]), None, "{good:?}");
@@ -63,7 +77,10 @@ fn http_1_0_needs_no_host() {
 #[test]
 fn absolute_form_becomes_origin_form_with_the_host_of_the_target() {
     for (target, origin_form) in [
-        ("http://example.org/a%2Fb//c/../d?x=%20&&?", "/a%2Fb//c/../d?x=%20&&?"),
+        (
+            "http://example.org/a%2Fb//c/../d?x=%20&&?",
+            "/a%2Fb//c/../d?x=%20&&?",
+        ),
         ("HTTP://user:secret@example.org/", "/"),
         ("http://example.org", "/"),
         ("http://example.org?x", "/?x"),
@@ -72,13 +89,19 @@ fn absolute_form_becomes_origin_form_with_the_host_of_the_target() {
         prepare(&mut request, &hop(None)).unwrap();
         assert_eq!(request.uri().to_string(), origin_form);
         assert_eq!(lines(request.headers(), "host"), [b"example.org"]);
-        assert_eq!(lines(request.headers(), "x-forwarded-host"), [b"example.org"]);
+        assert_eq!(
+            lines(request.headers(), "x-forwarded-host"),
+            [b"example.org"]
+        );
     }
 }
 
 #[test]
 fn authority_form_is_no_target() {
-    assert_eq!(malformed("example.org:443", &[("host", b"a")]), Some(Malformed::Target));
+    assert_eq!(
+        malformed("example.org:443", &[("host", b"a")]),
+        Some(Malformed::Target)
+    );
     let mut connect = request("example.org:443", &[("host", b"a")]);
     *connect.method_mut() = http::Method::CONNECT;
     assert_eq!(prepare(&mut connect, &hop(None)), Err(Malformed::Target));
@@ -104,19 +127,30 @@ fn fields_named_by_any_connection_line_are_removed() {
     }
     assert_eq!(lines(request.headers(), "x-four"), [b"4"]);
     assert_eq!(lines(request.headers(), "authorization"), [b"kept"]);
-    let request = prepared(None, &[("connection", b"Authorization"), ("authorization", b"gone")]);
+    let request = prepared(
+        None,
+        &[("connection", b"Authorization"), ("authorization", b"gone")],
+    );
     assert!(!request.headers().contains_key("authorization"));
 }
 
 #[test]
 fn hop_by_hop_fields_are_removed_without_being_named() {
-    for name in
-        ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"]
-    {
+    for name in [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ] {
         let request = prepared(None, &[(name, b"x"), (name, b"y")]);
         assert!(!request.headers().contains_key(name), "{name}");
     }
-    let request = prepared(None, &[("trailer", b"x-checksum"), ("expect", b"100-continue")]);
+    let request = prepared(
+        None,
+        &[("trailer", b"x-checksum"), ("expect", b"100-continue")],
+    );
     assert_eq!(lines(request.headers(), "trailer"), [b"x-checksum"]);
     assert_eq!(lines(request.headers(), "expect"), [b"100-continue"]);
 }
@@ -124,9 +158,11 @@ fn hop_by_hop_fields_are_removed_without_being_named() {
 #[test]
 fn connection_cannot_take_host_or_length_away() {
     let mut headers = HeaderMap::new();
-    for (name, value) in
-        [("connection", "host, content-length"), ("host", "a"), ("content-length", "5")]
-    {
+    for (name, value) in [
+        ("connection", "host, content-length"),
+        ("host", "a"),
+        ("content-length", "5"),
+    ] {
         headers.insert(HeaderName::from_static(name), value.parse().unwrap());
     }
     remove_hop_by_hop(&mut headers);
@@ -150,7 +186,10 @@ fn a_stranger_cannot_say_where_it_comes_from() {
     assert_eq!(lines(headers, "x-forwarded-proto"), [b"http"]);
     assert_eq!(lines(headers, "x-forwarded-host"), [b"example.org"]);
     assert_eq!(lines(headers, "forwarded"), [b"for=127.0.0.1"]);
-    assert_eq!(request.extensions().get::<Client>().unwrap().address, STRANGER.parse().ok());
+    assert_eq!(
+        request.extensions().get::<Client>().unwrap().address,
+        STRANGER.parse().ok()
+    );
 }
 
 #[test]
@@ -164,33 +203,60 @@ fn a_trusted_peer_is_believed() {
         ],
     );
     let headers = request.headers();
-    assert_eq!(lines(headers, "x-forwarded-for"), [b"203.0.113.9, 127.0.0.1"]);
+    assert_eq!(
+        lines(headers, "x-forwarded-for"),
+        [b"203.0.113.9, 127.0.0.1"]
+    );
     assert_eq!(lines(headers, "x-forwarded-proto"), [b"https"]);
-    assert_eq!(lines(headers, "x-forwarded-host"), [b"matrix.example.org:8448"]);
+    assert_eq!(
+        lines(headers, "x-forwarded-host"),
+        [b"matrix.example.org:8448"]
+    );
 }
 
 #[test]
 fn what_a_trusted_peer_says_must_make_sense() {
-    for (proto, host) in [(&b"gopher"[..], &b"a b"[..]), (b"", b""), (b"https, http", b"a/b")] {
+    for (proto, host) in [
+        (&b"gopher"[..], &b"a b"[..]),
+        (b"", b""),
+        (b"https, http", b"a/b"),
+    ] {
         let fields = [("x-forwarded-proto", proto), ("x-forwarded-host", host)];
         let request = prepared(None, &fields);
         assert_eq!(lines(request.headers(), "x-forwarded-proto"), [b"http"]);
-        assert_eq!(lines(request.headers(), "x-forwarded-host"), [b"example.org"]);
+        assert_eq!(
+            lines(request.headers(), "x-forwarded-host"),
+            [b"example.org"]
+        );
         assert!(!request.headers().contains_key("x-forwarded-for"));
     }
-    let twice: &[(&str, &[u8])] =
-        &[("x-forwarded-proto", b"https"), ("x-forwarded-proto", b"http")];
-    assert_eq!(lines(prepared(None, twice).headers(), "x-forwarded-proto"), [b"http"]);
+    let twice: &[(&str, &[u8])] = &[
+        ("x-forwarded-proto", b"https"),
+        ("x-forwarded-proto", b"http"),
+    ];
+    assert_eq!(
+        lines(prepared(None, twice).headers(), "x-forwarded-proto"),
+        [b"http"]
+    );
 }
 
 #[test]
 fn connection_cannot_make_a_client_pass_for_its_proxy() {
     let request = prepared(
         Some("127.0.0.1"),
-        &[("connection", b"x-forwarded-for"), ("x-forwarded-for", b"203.0.113.9")],
+        &[
+            ("connection", b"x-forwarded-for"),
+            ("x-forwarded-for", b"203.0.113.9"),
+        ],
     );
-    assert_eq!(request.extensions().get::<Client>().unwrap().address, "203.0.113.9".parse().ok());
-    assert_eq!(lines(request.headers(), "x-forwarded-for"), [b"203.0.113.9, 127.0.0.1"]);
+    assert_eq!(
+        request.extensions().get::<Client>().unwrap().address,
+        "203.0.113.9".parse().ok()
+    );
+    assert_eq!(
+        lines(request.headers(), "x-forwarded-for"),
+        [b"203.0.113.9, 127.0.0.1"]
+    );
 }
 
 #[test]
@@ -199,7 +265,15 @@ fn a_good_request_id_is_kept_and_any_other_replaced() {
     for kept in [&b"a"[..], b"1f.2_~:=-Z", &longest] {
         let request = prepared(None, &[("x-request-id", kept)]);
         assert_eq!(lines(request.headers(), "x-request-id"), [kept]);
-        assert_eq!(request.extensions().get::<RequestId>().unwrap().0.as_bytes(), kept);
+        assert_eq!(
+            request
+                .extensions()
+                .get::<RequestId>()
+                .unwrap()
+                .0
+                .as_bytes(),
+            kept
+        );
     }
     let too_long = [b'a'; 129];
     for bad in [&b""[..], b"a b", b"a,b", b"<a>", b"\xe4", &too_long] {
@@ -207,7 +281,10 @@ fn a_good_request_id_is_kept_and_any_other_replaced() {
         assert_fresh_id(&request);
     }
     assert_fresh_id(&prepared(None, &[]));
-    assert_fresh_id(&prepared(None, &[("x-request-id", b"a"), ("x-request-id", b"a")]));
+    assert_fresh_id(&prepared(
+        None,
+        &[("x-request-id", b"a"), ("x-request-id", b"a")],
+    ));
 }
 
 #[track_caller]

@@ -22,13 +22,25 @@ async fn migrate_makes_the_partitions_that_are_missing() {
     Desk::new().run(&migrate).expect(DONE);
 
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    let before: i64 = sqlx::query_scalar(PARTITIONS).fetch_one(&mut connection).await.unwrap();
-    sqlx::query(DROP_NEWEST).execute(&mut connection).await.unwrap();
-    let dropped: i64 = sqlx::query_scalar(PARTITIONS).fetch_one(&mut connection).await.unwrap();
+    let before: i64 = sqlx::query_scalar(PARTITIONS)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    sqlx::query(DROP_NEWEST)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let dropped: i64 = sqlx::query_scalar(PARTITIONS)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
     assert_eq!(dropped, before - 1);
 
     let ran = Desk::new().run(&migrate).expect(DONE);
     assert_eq!(ran.stdout, "the database is up to date\n");
-    let after: i64 = sqlx::query_scalar(PARTITIONS).fetch_one(&mut connection).await.unwrap();
+    let after: i64 = sqlx::query_scalar(PARTITIONS)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
     assert_eq!(after, before);
 }

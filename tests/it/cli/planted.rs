@@ -46,10 +46,22 @@ fn a_log_of_everything_shows_no_token() {
         }
     };
     for (method, target, body) in [
-        ("PUT", format!("{TARGET}?access_token=PLANTED"), r#"{"enabled":true}"#),
-        ("PUT", format!("{TARGET}?access_token=PLANTED"), r#"{"enabled":"yes"}"#),
+        (
+            "PUT",
+            format!("{TARGET}?access_token=PLANTED"),
+            r#"{"enabled":true}"#,
+        ),
+        (
+            "PUT",
+            format!("{TARGET}?access_token=PLANTED"),
+            r#"{"enabled":"yes"}"#,
+        ),
         ("GET", format!("{TARGET}?access%5Ftoken=PLANTED;"), ""),
-        ("GET", "/_matrix/client/v3/sync?access_token=PLANTED".to_owned(), ""),
+        (
+            "GET",
+            "/_matrix/client/v3/sync?access_token=PLANTED".to_owned(),
+            "",
+        ),
     ] {
         let length = body.len();
         let answer = ask(
@@ -66,12 +78,20 @@ fn a_log_of_everything_shows_no_token() {
     assert!(ask(&address, broken).starts_with("HTTP/1.1 400 "));
     drop(served);
     log.read_to_string(&mut said).unwrap();
-    for target in ["TRACE hyper_util", "DEBUG sqlx", "INFO exchange", "WARN key_backup_gateway"] {
+    for target in [
+        "TRACE hyper_util",
+        "DEBUG sqlx",
+        "INFO exchange",
+        "WARN key_backup_gateway",
+    ] {
         assert!(said.contains(target), "{target}: {said}");
     }
     assert!(!said.contains("PLANTED"), "{said}");
     for file in desk.folder.path().read_dir().unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
-        assert!(!bytes.windows(7).any(|bytes| bytes == b"PLANTED"), "the trail holds the token");
+        assert!(
+            !bytes.windows(7).any(|bytes| bytes == b"PLANTED"),
+            "the trail holds the token"
+        );
     }
 }

@@ -53,8 +53,11 @@ fn refusal(user: &str) -> Facts {
 /// A trail of `facts`, a minute after the other; returns the exchange ids.
 async fn keep(desk: &Desk, facts: Vec<Facts>) {
     let url = format!("sqlite:{}", desk.folder.path().join("trail.db").display());
-    let store =
-        audit::open(&store::Config { url: url.into(), ..store::Config::default() }).unwrap();
+    let store = audit::open(&store::Config {
+        url: url.into(),
+        ..store::Config::default()
+    })
+    .unwrap();
     store.migrate().await.unwrap();
     let clock = Arc::new(MockClock::new(BEGIN.parse::<DateTime<Utc>>().unwrap()));
     let stamp = Stamp::new(Arc::clone(&clock) as _, "gateway-1");
@@ -77,10 +80,22 @@ async fn small_trail() -> Desk {
     let desk = Desk::new();
     let id = Some(Uuid::from_u128(1));
     let trail = vec![
-        Facts { exchange_id: id, ..write("@alice:h", Phase::Intent) },
-        Facts { exchange_id: id, ..write("@alice:h", Phase::Outcome) },
-        Facts { exchange_id: Some(Uuid::from_u128(2)), ..refusal("@bob:h") },
-        Facts { exchange_id: Some(Uuid::from_u128(3)), ..refusal("@alice:h") },
+        Facts {
+            exchange_id: id,
+            ..write("@alice:h", Phase::Intent)
+        },
+        Facts {
+            exchange_id: id,
+            ..write("@alice:h", Phase::Outcome)
+        },
+        Facts {
+            exchange_id: Some(Uuid::from_u128(2)),
+            ..refusal("@bob:h")
+        },
+        Facts {
+            exchange_id: Some(Uuid::from_u128(3)),
+            ..refusal("@alice:h")
+        },
     ];
     keep(&desk, trail).await;
     desk
@@ -88,7 +103,9 @@ async fn small_trail() -> Desk {
 
 /// The values of `field` in the lines that `flags` ask for.
 fn listed(desk: &Desk, flags: &str, field: &str) -> Vec<Value> {
-    let ran = desk.run(&format!("audit list {TRAIL} --format jsonl {flags}")).expect(DONE);
+    let ran = desk
+        .run(&format!("audit list {TRAIL} --format jsonl {flags}"))
+        .expect(DONE);
     let line = |line: &str| serde_json::from_str::<Value>(line).unwrap()[field].clone();
     ran.stdout.lines().map(line).collect()
 }
@@ -101,17 +118,28 @@ fn migrate_makes_an_empty_trail_and_needs_no_origin() {
         assert_eq!(ran.stdout, "the database is up to date\n");
     }
     let ran = desk.run(&format!("audit list {TRAIL}")).expect(DONE);
-    assert!(ran.stdout.starts_with("TIME (UTC)") && ran.stdout.lines().count() == 1, "{ran:?}");
-    let ran = desk.run(&format!("audit list {TRAIL} --format jsonl")).expect(DONE);
+    assert!(
+        ran.stdout.starts_with("TIME (UTC)") && ran.stdout.lines().count() == 1,
+        "{ran:?}"
+    );
+    let ran = desk
+        .run(&format!("audit list {TRAIL} --format jsonl"))
+        .expect(DONE);
     assert_eq!(ran.stdout, "");
 }
 
 #[test]
 fn reading_a_trail_that_is_not_there_makes_none() {
     let desk = Desk::new();
-    for command in ["audit list", "audit show 00000000-0000-0000-0000-000000000001"] {
+    for command in [
+        "audit list",
+        "audit show 00000000-0000-0000-0000-000000000001",
+    ] {
         let ran = desk.run(&format!("{command} {TRAIL}")).expect(CONFIG);
-        assert!(ran.stderr.contains("trail.db") && ran.stdout.is_empty(), "{ran:?}");
+        assert!(
+            ran.stderr.contains("trail.db") && ran.stdout.is_empty(),
+            "{ran:?}"
+        );
     }
     assert_eq!(desk.files(), 0);
 }
@@ -126,9 +154,15 @@ async fn the_newest_comes_first_in_every_format() {
     let lines: Vec<_> = table.lines().collect();
     assert_eq!(lines.len(), 5, "{table}");
     assert!(lines[1].contains("refuse field_not_boolean") && lines[1].contains("refused"));
-    assert!(lines[3].contains("answered 200") && lines[4].contains("(intent)"), "{table}");
+    assert!(
+        lines[3].contains("answered 200") && lines[4].contains("(intent)"),
+        "{table}"
+    );
 
-    let csv = desk.run(&format!("audit list {TRAIL} --format csv")).expect(DONE).stdout;
+    let csv = desk
+        .run(&format!("audit list {TRAIL} --format csv"))
+        .expect(DONE)
+        .stdout;
     let lines: Vec<_> = csv.lines().collect();
     assert!(lines[0].starts_with("id,kind,exchange_id,phase,"), "{csv}");
     assert!(lines.len() == 5 && lines[2].contains(",'@bob:h,"), "{csv}");
@@ -148,7 +182,10 @@ async fn each_filter_leaves_out_what_it_says() {
     assert_eq!(count("--outcome refused --user @alice:h"), 1);
     assert_eq!(count("--since 2026-11-23T09:01:00Z"), 3, "inclusive");
     assert_eq!(count("--until 2026-11-23T09:01:00Z"), 1, "exclusive");
-    assert_eq!(count("--since 2026-11-23T10:01:00+01:00 --until 2026-11-23T09:02:00Z"), 1);
+    assert_eq!(
+        count("--since 2026-11-23T10:01:00+01:00 --until 2026-11-23T09:02:00Z"),
+        1
+    );
     assert_eq!(count("--since 1000years"), 4, "an age");
     assert_eq!(count("--until 1000years"), 0, "an age");
     assert_eq!(count("--limit 3"), 3);
@@ -157,7 +194,11 @@ async fn each_filter_leaves_out_what_it_says() {
 #[tokio::test]
 async fn a_hundred_are_listed_unless_told_and_all_page_by_page() {
     let desk = Desk::new();
-    keep(&desk, (0..1101).map(|n| refusal(&format!("@u{n}:h"))).collect()).await;
+    keep(
+        &desk,
+        (0..1101).map(|n| refusal(&format!("@u{n}:h"))).collect(),
+    )
+    .await;
     assert_eq!(listed(&desk, "", "id").len(), 100);
     assert_eq!(listed(&desk, "--limit 1000", "id").len(), 1000);
     let newest_first: Vec<_> = (0..1101).rev().map(|n| format!("@u{n}:h")).collect();
@@ -170,13 +211,23 @@ async fn a_hundred_are_listed_unless_told_and_all_page_by_page() {
 #[tokio::test]
 async fn a_reader_that_has_seen_enough_is_no_failure() {
     let desk = Desk::new();
-    keep(&desk, (0..1101).map(|n| refusal(&format!("@u{n}:h"))).collect()).await;
+    keep(
+        &desk,
+        (0..1101).map(|n| refusal(&format!("@u{n}:h"))).collect(),
+    )
+    .await;
     for format in ["table", "jsonl", "csv"] {
         let mut command = desk.command(&format!("audit list {TRAIL} --limit 0 --format {format}"));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut first = String::new();
         // Read one line, and close the pipe with most of the trail unread.
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
         assert!(first.len() > 50, "{format}: {first}");
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(DONE), "{format}: {output:?}");
@@ -192,22 +243,31 @@ async fn one_exchange_is_shown_with_both_halves() {
     let intent = shown.find("intent (1 of 2)").expect(&shown);
     let outcome = shown.find("outcome (2 of 2)").expect(&shown);
     assert!(intent < outcome, "{shown}");
-    assert!(shown.contains("@alice:h") && !shown.contains("@bob:h"), "{shown}");
+    assert!(
+        shown.contains("@alice:h") && !shown.contains("@bob:h"),
+        "{shown}"
+    );
 
     let ran = desk.run(&show(9)).expect(FAILED);
     assert!(ran.stdout.is_empty(), "{ran:?}");
-    assert!(ran.stderr.contains("no exchange 00000000-0000-0000-0000-000000000009"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("no exchange 00000000-0000-0000-0000-000000000009"),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test]
 async fn the_database_of_the_configuration_is_read_if_none_is_given() {
-    let desk =
-        small_trail().await.with_file("gateway.toml", "[database]\nurl = \"sqlite:trail.db\"\n");
+    let desk = small_trail()
+        .await
+        .with_file("gateway.toml", "[database]\nurl = \"sqlite:trail.db\"\n");
     let ran = desk.run("audit list --config gateway.toml").expect(DONE);
     assert_eq!(ran.stdout.lines().count(), 5, "{ran:?}");
 
-    let desk =
-        small_trail().await.with_variable("KEY_BACKUP_GATEWAY__DATABASE__URL", "sqlite:trail.db");
+    let desk = small_trail()
+        .await
+        .with_variable("KEY_BACKUP_GATEWAY__DATABASE__URL", "sqlite:trail.db");
     let ran = desk.run("audit list").expect(DONE);
     assert_eq!(ran.stdout.lines().count(), 5, "{ran:?}");
 }

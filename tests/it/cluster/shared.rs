@@ -43,8 +43,10 @@ pub(crate) async fn database() -> String {
 async fn port() -> u16 {
     let (folder, runner) = run_of_tests();
     let lock = File::create(folder.with_extension("lock")).unwrap();
-    let _locked =
-        tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await.unwrap().unwrap();
+    let _locked = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
+        .await
+        .unwrap()
+        .unwrap();
     if let Ok(port) = fs::read_to_string(folder.join("port")) {
         return port.parse().unwrap();
     }
@@ -59,7 +61,10 @@ async fn port() -> u16 {
         .process_group(0)
         .spawn()
         .unwrap();
-    run(Command::new("cp").arg("-a").arg(template()).arg(folder.join("data")));
+    run(Command::new("cp")
+        .arg("-a")
+        .arg(template())
+        .arg(folder.join("data")));
     give_to_postgres(&folder);
     let port = start(&folder).await;
     fs::write(folder.join("port"), port.to_string()).unwrap();
@@ -73,21 +78,34 @@ async fn start(folder: &Path) -> u16 {
         let mut server = spawn(folder, port);
         fs::write(folder.join("pid"), server.id().to_string()).unwrap();
         while server.try_wait().unwrap().is_none() {
-            if data_directory(port).await.is_ok_and(|data| Path::new(&data).starts_with(folder)) {
+            if data_directory(port)
+                .await
+                .is_ok_and(|data| Path::new(&data).starts_with(folder))
+            {
                 return port;
             }
-            assert!(Instant::now() < deadline, "Postgres did not start: see {}", folder.display());
+            assert!(
+                Instant::now() < deadline,
+                "Postgres did not start: see {}",
+                folder.display()
+            );
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }
 }
 
 /// A folder of this run of tests alone, and the process that ends with it.
-#[expect(clippy::disallowed_methods, reason = "nextest names its run nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nextest names its run nowhere else"
+)]
 fn run_of_tests() -> (PathBuf, u32) {
     let (name, runner) = match std::env::var("NEXTEST_RUN_ID") {
         Ok(run) => (run, parent_id()),
         Err(_) => (std::process::id().to_string(), std::process::id()),
     };
-    (std::env::temp_dir().join(format!("kbg-cluster-{name}")), runner)
+    (
+        std::env::temp_dir().join(format!("kbg-cluster-{name}")),
+        runner,
+    )
 }

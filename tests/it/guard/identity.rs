@@ -14,7 +14,9 @@ const BAD: &str = r#"{"enabled":"yes"}"#;
 
 fn with_token(token: &str, body: &str) -> http::Request<http_body_util::Full<Bytes>> {
     let mut request = put(body);
-    request.headers_mut().insert("authorization", token.parse().unwrap());
+    request
+        .headers_mut()
+        .insert("authorization", token.parse().unwrap());
     request
 }
 
@@ -36,10 +38,17 @@ async fn a_bad_body_with_a_bad_token_is_the_homeservers_own_401() {
 async fn its_403_and_429_are_relayed_with_their_fields() {
     let rig = Rig::start().await;
     for (status, body) in [
-        (StatusCode::FORBIDDEN, r#"{"errcode":"M_USER_LOCKED","error":"x"}"#),
-        (StatusCode::TOO_MANY_REQUESTS, r#"{"errcode":"M_LIMIT_EXCEEDED","error":"x"}"#),
+        (
+            StatusCode::FORBIDDEN,
+            r#"{"errcode":"M_USER_LOCKED","error":"x"}"#,
+        ),
+        (
+            StatusCode::TOO_MANY_REQUESTS,
+            r#"{"errcode":"M_LIMIT_EXCEEDED","error":"x"}"#,
+        ),
     ] {
-        rig.homeserver.whoami(Act::Answer(status, &[("retry-after", "7")], body.into()));
+        rig.homeserver
+            .whoami(Act::Answer(status, &[("retry-after", "7")], body.into()));
         let answer = rig.put(GOOD).await;
         assert_eq!(answer.text(), format!("{} {body}", status.as_u16()));
         assert_eq!(answer.field("retry-after"), Some("7"));
@@ -53,13 +62,26 @@ async fn whoami_gets_every_credential_as_it_came() {
     let rig = Rig::start().await;
     let query = "?access%5Ftoken=%61;access_token=b&user_id=@x:y&&";
     let mut request = request("PUT", &format!("{ALICE}{query}"), GOOD);
-    request.headers_mut().append("authorization", "bearer  Other".parse().unwrap());
-    request.headers_mut().insert("user-agent", "Element".parse().unwrap());
-    request.headers_mut().insert("x-forwarded-for", "192.0.2.7".parse().unwrap());
-    request.headers_mut().insert("cookie", "stays=here".parse().unwrap());
+    request
+        .headers_mut()
+        .append("authorization", "bearer  Other".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("user-agent", "Element".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("x-forwarded-for", "192.0.2.7".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("cookie", "stays=here".parse().unwrap());
     rig.send(request).await;
-    let [asked] = &rig.homeserver.asked()[..] else { panic!("asked once") };
-    assert_eq!(asked.target, format!("/_matrix/client/v3/account/whoami{query}"));
+    let [asked] = &rig.homeserver.asked()[..] else {
+        panic!("asked once")
+    };
+    assert_eq!(
+        asked.target,
+        format!("/_matrix/client/v3/account/whoami{query}")
+    );
     let lines: Vec<_> = asked.headers.get_all("authorization").iter().collect();
     assert_eq!(lines, ["Bearer alice", "bearer  Other"]);
     assert_eq!(asked.headers["user-agent"], "Element");
@@ -70,7 +92,11 @@ async fn whoami_gets_every_credential_as_it_came() {
 #[tokio::test]
 async fn a_positive_answer_is_remembered_for_the_same_credentials_only() {
     let rig = Rig::start().await;
-    for target in [ALICE.to_owned(), ALICE.to_owned(), format!("{ALICE}?user_id=@x:y")] {
+    for target in [
+        ALICE.to_owned(),
+        ALICE.to_owned(),
+        format!("{ALICE}?user_id=@x:y"),
+    ] {
         rig.send(request("PUT", &target, GOOD)).await;
     }
     assert_eq!(rig.homeserver.asked().len(), 2);
@@ -96,7 +122,8 @@ async fn nothing_is_remembered_with_a_cache_of_no_time() {
 #[tokio::test]
 async fn a_401_is_never_remembered() {
     let rig = Rig::start().await;
-    rig.homeserver.whoami(Act::Answer(StatusCode::UNAUTHORIZED, &[], "{}".into()));
+    rig.homeserver
+        .whoami(Act::Answer(StatusCode::UNAUTHORIZED, &[], "{}".into()));
     assert_eq!(rig.put(GOOD).await.status, 401);
     rig.homeserver.whoami(Act::Normal);
     assert_eq!(rig.put(GOOD).await.status, 200);
@@ -131,20 +158,27 @@ async fn without_whoami_a_good_write_goes_on_and_its_user_is_not_known() {
         assert_eq!(records[1].record.facts.outcome, Some(Outcome::Answered));
         for stored in &records {
             assert_eq!(stored.record.facts.authenticated_user, None);
-            assert_eq!(stored.record.facts.claimed_user.as_deref(), Some("@alice:test"));
+            assert_eq!(
+                stored.record.facts.claimed_user.as_deref(),
+                Some("@alice:test")
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn without_whoami_a_bad_body_is_502_or_504_and_only_counted() {
-    for (act, status) in
-        [(Act::Slow(Duration::from_mins(1)), 504), (Act::Error(Broken::Maybe), 502)]
-    {
+    for (act, status) in [
+        (Act::Slow(Duration::from_mins(1)), 504),
+        (Act::Error(Broken::Maybe), 502),
+    ] {
         let rig = Rig::with(|config| config.identity.deadline = Duration::from_millis(100)).await;
         rig.homeserver.whoami(act);
         let answer = rig.put(BAD).await.text();
-        assert!(answer.starts_with(&format!(r#"{status} {{"errcode":"M_UNKNOWN""#)), "{answer}");
+        assert!(
+            answer.starts_with(&format!(r#"{status} {{"errcode":"M_UNKNOWN""#)),
+            "{answer}"
+        );
         assert!(rig.homeserver.requests().is_empty());
         assert!(rig.records().await.is_empty());
     }
@@ -174,5 +208,8 @@ async fn credentials_show_nothing_of_themselves() {
     let request = request("PUT", &format!("{ALICE}?access_token=planted"), GOOD);
     let credentials = key_backup_gateway::identity::Credentials::of(&request);
     let shown = format!("{credentials:?}");
-    assert!(!shown.contains("planted") && !shown.contains("alice"), "{shown}");
+    assert!(
+        !shown.contains("planted") && !shown.contains("alice"),
+        "{shown}"
+    );
 }

@@ -19,7 +19,10 @@ const BAD: &str = r#"{"enabled":"yes"}"#;
 const MOMENT: Duration = Duration::from_millis(400);
 
 fn story(records: &[Stored]) -> Vec<(Option<Phase>, Option<Outcome>)> {
-    records.iter().map(|it| (it.record.facts.phase, it.record.facts.outcome)).collect()
+    records
+        .iter()
+        .map(|it| (it.record.facts.phase, it.record.facts.outcome))
+        .collect()
 }
 
 const INTENT: (Option<Phase>, Option<Outcome>) = (Some(Phase::Intent), None);
@@ -36,7 +39,10 @@ async fn without_a_record_the_origin_never_hears_of_the_write() {
         for body in [GOOD, BAD] {
             let answer = rig.put(body).await;
             let text = answer.text();
-            assert!(text.starts_with(r#"503 {"errcode":"M_UNKNOWN","error":""#), "{text}");
+            assert!(
+                text.starts_with(r#"503 {"errcode":"M_UNKNOWN","error":""#),
+                "{text}"
+            );
             assert_eq!(answer.field("retry-after"), Some("1"));
             assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
         }
@@ -44,7 +50,10 @@ async fn without_a_record_the_origin_never_hears_of_the_write() {
         rig.store.switch(Switch::On);
         assert_eq!(rig.put(GOOD).await.status, 200, "it recovers");
         let records = rig.records().await;
-        assert_eq!(story(&records[records.len() - 2..]), [INTENT, outcome(Outcome::Answered)]);
+        assert_eq!(
+            story(&records[records.len() - 2..]),
+            [INTENT, outcome(Outcome::Answered)]
+        );
     }
 }
 
@@ -59,7 +68,11 @@ async fn an_intent_that_was_stored_behind_our_back_is_closed_as_never_sent() {
     while rig.metric("keybackup_records_appended_total") < 2 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(story(&rig.records().await), [INTENT, outcome(Outcome::Failed)], "once each");
+    assert_eq!(
+        story(&rig.records().await),
+        [INTENT, outcome(Outcome::Failed)],
+        "once each"
+    );
 }
 
 #[tokio::test]
@@ -83,7 +96,11 @@ async fn best_effort_forwards_and_records_later() {
     let records = rig.records().await;
     assert_eq!(
         story(&records),
-        [INTENT, outcome(Outcome::Answered), outcome(Outcome::Refused)],
+        [
+            INTENT,
+            outcome(Outcome::Answered),
+            outcome(Outcome::Refused)
+        ],
         "once each, in order"
     );
 }
@@ -98,13 +115,20 @@ async fn an_outcome_that_cannot_be_stored_holds_up_no_answer_and_comes_later() {
         }
         rig.store.switch(Switch::Off);
     });
-    assert_eq!(answer.text(), "200 {}", "a 200 of the origin's is never turned into an error");
+    assert_eq!(
+        answer.text(),
+        "200 {}",
+        "a 200 of the origin's is never turned into an error"
+    );
     assert_eq!(story(&rig.stored().await), [INTENT]);
     rig.store.switch(Switch::On);
     while rig.metric("keybackup_records_appended_total") < 2 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(story(&rig.records().await), [INTENT, outcome(Outcome::Answered)]);
+    assert_eq!(
+        story(&rig.records().await),
+        [INTENT, outcome(Outcome::Answered)]
+    );
 }
 
 #[tokio::test]
@@ -120,7 +144,10 @@ async fn a_store_slower_than_the_deadline_takes_what_is_true_all_the_same() {
     while rig.stored().await.len() < 2 && tokio::time::Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(story(&rig.stored().await), [INTENT, outcome(Outcome::Answered)]);
+    assert_eq!(
+        story(&rig.stored().await),
+        [INTENT, outcome(Outcome::Answered)]
+    );
 }
 
 #[tokio::test]
@@ -149,7 +176,10 @@ async fn an_outcome_finds_its_place_however_much_is_waiting() {
     while rig.stored().await.len() < 2 && tokio::time::Instant::now() < end {
         tokio::time::sleep(MOMENT).await;
     }
-    assert_eq!(story(&rig.stored().await), [INTENT, outcome(Outcome::Answered)]);
+    assert_eq!(
+        story(&rig.stored().await),
+        [INTENT, outcome(Outcome::Answered)]
+    );
 }
 
 #[tokio::test]
@@ -178,7 +208,11 @@ async fn an_error_of_the_inner_service_is_passed_on_and_recorded_for_what_it_mea
         let rig = Rig::start().await;
         rig.homeserver.other(act.clone());
         assert!(rig.try_send(put(GOOD)).await.is_err(), "{act:?}");
-        assert_eq!(story(&rig.records().await), [INTENT, outcome(expected)], "{act:?}");
+        assert_eq!(
+            story(&rig.records().await),
+            [INTENT, outcome(expected)],
+            "{act:?}"
+        );
     }
 }
 
@@ -188,7 +222,10 @@ async fn an_origin_that_does_not_answer_may_have_acted() {
     rig.homeserver.other(Act::Slow(Duration::from_mins(1)));
     let text = rig.put(GOOD).await.text();
     assert!(text.starts_with(r#"504 {"errcode":"M_UNKNOWN""#), "{text}");
-    assert_eq!(story(&rig.records().await), [INTENT, outcome(Outcome::Unanswered)]);
+    assert_eq!(
+        story(&rig.records().await),
+        [INTENT, outcome(Outcome::Unanswered)]
+    );
 }
 
 #[tokio::test]
@@ -196,11 +233,17 @@ async fn one_bad_record_costs_only_itself() {
     let rig = Rig::start().await;
     rig.store.switch(Switch::Poisoned);
     let poison = ALICE.replace("alice", "poison");
-    let (good, bad, other) =
-        tokio::join!(rig.put(GOOD), rig.send(request("PUT", &poison, GOOD)), rig.put(GOOD),);
+    let (good, bad, other) = tokio::join!(
+        rig.put(GOOD),
+        rig.send(request("PUT", &poison, GOOD)),
+        rig.put(GOOD),
+    );
     assert_eq!([good.status, bad.status, other.status], [200, 503, 200]);
     assert_eq!(rig.records().await.len(), 4);
-    assert_eq!(rig.metric(r#"keybackup_records_lost_total{reason="refused"}"#), 2);
+    assert_eq!(
+        rig.metric(r#"keybackup_records_lost_total{reason="refused"}"#),
+        2
+    );
 }
 
 #[tokio::test]
@@ -223,6 +266,10 @@ async fn stopping_writes_what_waits_and_ends_the_run() {
     let rig = Rig::start().await;
     rig.put(GOOD).await;
     rig.audit.stop(Duration::from_secs(10)).await;
-    assert_eq!(rig.put(GOOD).await.status, 503, "nothing goes on without its record");
+    assert_eq!(
+        rig.put(GOOD).await.status,
+        503,
+        "nothing goes on without its record"
+    );
     assert_eq!(rig.homeserver.requests().len(), 1);
 }

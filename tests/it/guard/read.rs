@@ -18,7 +18,11 @@ const NOT_FOUND: &str = r#"{"errcode":"M_NOT_FOUND","error":"Account data not fo
 
 fn answer(status: u16, body: &str) -> Act {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    Act::Answer(StatusCode::from_u16(status).unwrap(), &[("x-odd", "1")], body)
+    Act::Answer(
+        StatusCode::from_u16(status).unwrap(),
+        &[("x-odd", "1")],
+        body,
+    )
 }
 
 #[tokio::test]
@@ -28,15 +32,23 @@ async fn a_read_is_recorded_with_what_it_said_and_the_paths_user() {
     let got = rig.send(request("GET", ALICE, "")).await;
     assert_eq!(got.text(), r#"200 {"enabled":true}"#);
     assert_eq!(got.field("x-odd"), Some("1"));
-    assert!(rig.homeserver.asked().is_empty(), "whoami is not asked for a read");
-    let [stored] = &rig.records().await[..] else { panic!("one record") };
+    assert!(
+        rig.homeserver.asked().is_empty(),
+        "whoami is not asked for a read"
+    );
+    let [stored] = &rig.records().await[..] else {
+        panic!("one record")
+    };
     let facts = &stored.record.facts;
     assert_eq!(facts.action, Some(Action::Read));
     assert_eq!(facts.phase, Some(Phase::Outcome));
     assert_eq!(facts.outcome, Some(Outcome::Answered));
     assert_eq!(facts.verdict, Some(Judged::Accept));
     assert_eq!(facts.claimed_user.as_deref(), Some("@alice:test"));
-    assert_eq!(facts.authenticated_user, None, "what is not known is not guessed");
+    assert_eq!(
+        facts.authenticated_user, None,
+        "what is not known is not guessed"
+    );
 }
 
 #[tokio::test]
@@ -58,12 +70,22 @@ async fn what_is_no_answer_to_a_read_is_only_counted() {
         let got = rig.send(request("GET", ALICE, "")).await;
         assert_eq!(got.text(), format!("{status} {body}"));
     }
-    let recorded: Vec<_> = table.iter().filter(|row| row.2).map(|row| Some(row.0)).collect();
+    let recorded: Vec<_> = table
+        .iter()
+        .filter(|row| row.2)
+        .map(|row| Some(row.0))
+        .collect();
     let records = rig.records().await;
-    let statuses: Vec<_> = records.iter().map(|it| it.record.facts.origin_status).collect();
+    let statuses: Vec<_> = records
+        .iter()
+        .map(|it| it.record.facts.origin_status)
+        .collect();
     assert_eq!(statuses, recorded);
     assert_eq!(records[0].record.facts.violations, ["field_not_boolean"]);
-    assert_eq!(records[2].record.facts.errcode.as_deref(), Some("M_NOT_FOUND"));
+    assert_eq!(
+        records[2].record.facts.errcode.as_deref(),
+        Some("M_NOT_FOUND")
+    );
     let counted =
         rig.metric(r#"keybackup_exchanges_only_counted_total{reason="read_not_answered"}"#);
     assert_eq!(counted, 6);
@@ -76,10 +98,17 @@ async fn a_compressed_answer_is_understood_and_relayed_compressed() {
     gzip.write_all(br#"{"enabled":false}"#).unwrap();
     let gzip = Bytes::from(gzip.finish().unwrap());
     let fields = &[("content-encoding", "gzip")];
-    rig.homeserver.other(Act::Answer(StatusCode::OK, fields, gzip.clone()));
+    rig.homeserver
+        .other(Act::Answer(StatusCode::OK, fields, gzip.clone()));
     let got = rig.send(request("GET", ALICE, "")).await;
-    assert_eq!((got.body, got.headers["content-encoding"].to_str().unwrap()), (gzip, "gzip"));
-    assert_eq!(rig.records().await[0].record.facts.verdict, Some(Judged::Accept));
+    assert_eq!(
+        (got.body, got.headers["content-encoding"].to_str().unwrap()),
+        (gzip, "gzip")
+    );
+    assert_eq!(
+        rig.records().await[0].record.facts.verdict,
+        Some(Judged::Accept)
+    );
 }
 
 #[tokio::test]
@@ -121,16 +150,23 @@ async fn whoami_is_asked_beside_a_read_and_never_holds_it_up() {
     .await;
     rig.homeserver.other(answer(200, r#"{"enabled":true}"#));
     rig.send(request("GET", ALICE, "")).await;
-    assert_eq!(rig.records().await[0].record.facts.device_id.as_deref(), Some("DEVICE"));
+    assert_eq!(
+        rig.records().await[0].record.facts.device_id.as_deref(),
+        Some("DEVICE")
+    );
 
     let mut bobs = request("GET", ALICE, "");
-    bobs.headers_mut().insert("authorization", "Bearer bob".parse().unwrap());
+    bobs.headers_mut()
+        .insert("authorization", "Bearer bob".parse().unwrap());
     rig.homeserver.whoami(Act::Slow(Duration::from_mins(1)));
     let whole = tokio::time::Instant::now();
     assert_eq!(rig.send(bobs).await.status, 200);
     let answered = whole.elapsed();
     let records = rig.records().await;
-    assert!(answered < whole.elapsed(), "the record came after the answer");
+    assert!(
+        answered < whole.elapsed(),
+        "the record came after the answer"
+    );
     assert_eq!(records[1].record.facts.authenticated_user, None);
 }
 

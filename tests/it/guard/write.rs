@@ -20,7 +20,9 @@ async fn a_string_is_not_a_preference() {
     assert_snapshot!(answer.text(), @r#"400 {"errcode":"M_BAD_JSON","error":"enabled must be true or false"}"#);
     assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
     assert!(rig.homeserver.requests().is_empty());
-    let [stored] = &rig.records().await[..] else { panic!("one record") };
+    let [stored] = &rig.records().await[..] else {
+        panic!("one record")
+    };
     let facts = &stored.record.facts;
     assert_eq!(facts.phase, Some(Phase::Outcome));
     assert_eq!(facts.outcome, Some(Outcome::Refused));
@@ -34,8 +36,12 @@ async fn an_accepted_write_is_an_intent_and_then_an_outcome() {
     let rig = Rig::start().await;
     let body = r#" {"enabled": false} "#;
     let mut request = put(body);
-    request.headers_mut().insert("user-agent", "Element".parse().unwrap());
-    request.headers_mut().insert("traceparent", "00-abc-def-01".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("user-agent", "Element".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("traceparent", "00-abc-def-01".parse().unwrap());
     request.extensions_mut().insert(RequestId("r-1".into()));
     request.extensions_mut().insert(Client {
         address: Some([192, 0, 2, 7].into()),
@@ -44,12 +50,22 @@ async fn an_accepted_write_is_an_intent_and_then_an_outcome() {
     let answer = rig.send(request).await;
 
     assert_eq!(answer.text(), "200 {}");
-    let [asked] = &rig.homeserver.requests()[..] else { panic!("one request") };
-    assert_eq!(asked.body, body, "the bytes that were judged are the bytes that were sent");
+    let [asked] = &rig.homeserver.requests()[..] else {
+        panic!("one request")
+    };
+    assert_eq!(
+        asked.body, body,
+        "the bytes that were judged are the bytes that were sent"
+    );
 
     let records = rig.records().await;
-    let [intent, outcome] = &records[..] else { panic!("two records") };
-    assert_eq!(intent.record.facts.exchange_id, outcome.record.facts.exchange_id);
+    let [intent, outcome] = &records[..] else {
+        panic!("two records")
+    };
+    assert_eq!(
+        intent.record.facts.exchange_id,
+        outcome.record.facts.exchange_id
+    );
     assert_eq!(intent.record.facts.phase, Some(Phase::Intent));
     assert_eq!(intent.record.facts.outcome, None);
     let facts = &outcome.record.facts;
@@ -73,7 +89,10 @@ async fn an_accepted_write_is_an_intent_and_then_an_outcome() {
         assert_eq!(facts.body_sha256, Some(Sha256::digest(body).into()));
         assert!(facts.duration_us.is_some());
     }
-    assert_eq!(rig.metric(r#"keybackup_outcomes_total{action="write",outcome="answered"}"#), 1);
+    assert_eq!(
+        rig.metric(r#"keybackup_outcomes_total{action="write",outcome="answered"}"#),
+        1
+    );
 }
 
 #[tokio::test]
@@ -84,14 +103,28 @@ async fn every_violation_has_its_answer_and_reaches_no_homeserver() {
         config.policy.body_limit = 400;
     })
     .await;
-    let deep = format!(r#"{{"enabled":true,"x":{}{}}}"#, "[".repeat(40), "]".repeat(40));
+    let deep = format!(
+        r#"{{"enabled":true,"x":{}{}}}"#,
+        "[".repeat(40),
+        "]".repeat(40)
+    );
     let large = format!(r#"{{"enabled":true}}{}"#, " ".repeat(400));
     let table = [
         ("", "400", "M_NOT_JSON", &["not_json"][..]),
         ("\u{feff}{}", "400", "M_NOT_JSON", &["not_json"]),
         ("[]", "400", "M_BAD_JSON", &["not_an_object"]),
-        (r#"{"x":1}"#, "400", "M_BAD_JSON", &["field_missing", "extra_member"]),
-        (r#"{"enabled":1}"#, "400", "M_BAD_JSON", &["field_not_boolean"]),
+        (
+            r#"{"x":1}"#,
+            "400",
+            "M_BAD_JSON",
+            &["field_missing", "extra_member"],
+        ),
+        (
+            r#"{"enabled":1}"#,
+            "400",
+            "M_BAD_JSON",
+            &["field_not_boolean"],
+        ),
         (
             r#"{"enabled":true,"\u0065nabled":1}"#,
             "400",
@@ -112,7 +145,12 @@ async fn every_violation_has_its_answer_and_reaches_no_homeserver() {
         ),
         (&deep, "400", "M_BAD_JSON", &["too_deep", "extra_member"]),
         (&large, "413", "M_TOO_LARGE", &["too_large"]),
-        (r#"{"enabled":true,"x":1}"#, "400", "M_BAD_JSON", &["extra_member"]),
+        (
+            r#"{"enabled":true,"x":1}"#,
+            "400",
+            "M_BAD_JSON",
+            &["extra_member"],
+        ),
         ("{}", "403", "M_FORBIDDEN", &["clear_refused"]),
     ];
     for (body, status, errcode, _) in &table {
@@ -121,8 +159,12 @@ async fn every_violation_has_its_answer_and_reaches_no_homeserver() {
         assert!(answer.starts_with(&start), "{body}: {answer}");
     }
     let mut encoded = put(r#"{"enabled":true}"#);
-    encoded.headers_mut().append("content-encoding", "identity".parse().unwrap());
-    encoded.headers_mut().append("content-encoding", "x, GZIP".parse().unwrap());
+    encoded
+        .headers_mut()
+        .append("content-encoding", "identity".parse().unwrap());
+    encoded
+        .headers_mut()
+        .append("content-encoding", "x, GZIP".parse().unwrap());
     assert_snapshot!(rig.send(encoded).await.text(), @r#"400 {"errcode":"M_BAD_JSON","error":"The body must not have a Content-Encoding"}"#);
 
     assert!(rig.homeserver.requests().is_empty());
@@ -139,7 +181,9 @@ async fn every_violation_has_its_answer_and_reaches_no_homeserver() {
 async fn identity_is_no_encoding() {
     let rig = Rig::start().await;
     let mut request = put(r#"{"enabled":true}"#);
-    request.headers_mut().insert("content-encoding", "Identity".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("content-encoding", "Identity".parse().unwrap());
     assert_eq!(rig.send(request).await.status, 200);
 }
 
@@ -154,12 +198,22 @@ async fn observe_records_the_verdict_and_forwards_all_the_same() {
     for body in [r#"{"enabled":"yes"}"#, &large] {
         assert_eq!(rig.put(body).await.text(), "200 {}");
     }
-    let bodies: Vec<Bytes> = rig.homeserver.requests().into_iter().map(|it| it.body).collect();
+    let bodies: Vec<Bytes> = rig
+        .homeserver
+        .requests()
+        .into_iter()
+        .map(|it| it.body)
+        .collect();
     assert_eq!(bodies, [r#"{"enabled":"yes"}"#.to_owned(), large]);
     let records = rig.records().await;
     let seen: Vec<_> = records
         .iter()
-        .map(|it| (it.record.facts.violations[0].as_str(), it.record.facts.outcome))
+        .map(|it| {
+            (
+                it.record.facts.violations[0].as_str(),
+                it.record.facts.outcome,
+            )
+        })
         .collect();
     assert_eq!(
         seen,
@@ -180,8 +234,10 @@ async fn an_empty_object_and_a_delete_are_clears() {
         "/_matrix/client/unstable/org.matrix.msc3391/user/@alice:test/account_data/m.key_backup";
     assert_eq!(rig.send(request("DELETE", delete, "")).await.status, 200);
     let records = rig.records().await;
-    let seen: Vec<_> =
-        records.iter().map(|it| (it.record.facts.action, it.record.facts.verdict)).collect();
+    let seen: Vec<_> = records
+        .iter()
+        .map(|it| (it.record.facts.action, it.record.facts.verdict))
+        .collect();
     assert_eq!(seen[1], (Some(Action::Write), Some(Judged::Clear)));
     assert_eq!(seen[3], (Some(Action::Clear), Some(Judged::Clear)));
 
@@ -193,7 +249,11 @@ async fn an_empty_object_and_a_delete_are_clears() {
 async fn a_homeservers_own_refusal_is_relayed_and_recorded_as_an_answer() {
     let rig = Rig::start().await;
     let error = r#"{"errcode":"M_FORBIDDEN","error":"Cannot add account data for other users."}"#;
-    rig.homeserver.other(Act::Answer(StatusCode::FORBIDDEN, &[("x-odd", "1")], error.into()));
+    rig.homeserver.other(Act::Answer(
+        StatusCode::FORBIDDEN,
+        &[("x-odd", "1")],
+        error.into(),
+    ));
     let answer = rig.put(r#"{"enabled":true}"#).await;
     assert_eq!(answer.text(), format!("403 {error}"));
     assert_eq!(answer.field("x-odd"), Some("1"));
@@ -207,11 +267,19 @@ async fn a_homeservers_own_refusal_is_relayed_and_recorded_as_an_answer() {
 async fn expect_and_upgrade_are_not_forwarded_with_a_guarded_write() {
     let rig = Rig::start().await;
     let mut request = put(r#"{"enabled":true}"#);
-    request.headers_mut().insert("expect", "100-continue".parse().unwrap());
-    request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
-    request.headers_mut().insert("x-other", "stays".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("expect", "100-continue".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("upgrade", "websocket".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("x-other", "stays".parse().unwrap());
     assert_eq!(rig.send(request).await.status, 200);
-    let [seen] = &rig.homeserver.requests()[..] else { panic!("one request") };
+    let [seen] = &rig.homeserver.requests()[..] else {
+        panic!("one request")
+    };
     assert!(!seen.headers.contains_key("expect") && !seen.headers.contains_key("upgrade"));
     assert_eq!(seen.headers["x-other"], "stays");
 }
@@ -220,8 +288,14 @@ async fn expect_and_upgrade_are_not_forwarded_with_a_guarded_write() {
 async fn what_is_not_guarded_passes_without_a_word() {
     let rig = Rig::start().await;
     let other = ALICE.replace("m.key_backup", "m.push_rules");
-    assert_eq!(rig.send(request("PUT", &other, "no json")).await.text(), "200 {}");
-    assert_eq!(rig.send(request("POST", ALICE, "no json")).await.status, 404);
+    assert_eq!(
+        rig.send(request("PUT", &other, "no json")).await.text(),
+        "200 {}"
+    );
+    assert_eq!(
+        rig.send(request("POST", ALICE, "no json")).await.status,
+        404
+    );
     assert!(rig.homeserver.asked().is_empty());
     assert!(rig.records().await.is_empty());
 }
@@ -230,7 +304,12 @@ async fn what_is_not_guarded_passes_without_a_word() {
 async fn an_invented_user_in_the_path_is_guarded_and_not_known() {
     let rig = Rig::start().await;
     let target = ALICE.replace("@alice:test", "nobody");
-    assert_eq!(rig.send(request("PUT", &target, r#"{"enabled":true}"#)).await.status, 200);
+    assert_eq!(
+        rig.send(request("PUT", &target, r#"{"enabled":true}"#))
+            .await
+            .status,
+        200
+    );
     let facts = rig.records().await[1].record.facts.clone();
     assert_eq!(facts.claimed_user, None);
     assert_eq!(facts.authenticated_user.as_deref(), Some("@alice:test"));

@@ -95,7 +95,11 @@ impl Homeserver {
         let act = {
             let mut state = self.state();
             state.seen.push(seen.clone());
-            let act = if is_whoami { &state.whoami } else { &state.other };
+            let act = if is_whoami {
+                &state.whoami
+            } else {
+                &state.other
+            };
             act.clone().unwrap_or(Act::Normal)
         };
         match act {
@@ -119,7 +123,10 @@ impl Homeserver {
     }
 
     fn normal(&self, seen: &Seen) -> Response<Full<Bytes>> {
-        let token = seen.headers.get("authorization").and_then(|it| it.to_str().ok());
+        let token = seen
+            .headers
+            .get("authorization")
+            .and_then(|it| it.to_str().ok());
         let user = match token {
             Some("Bearer alice") => "alice",
             Some("Bearer bob") => "bob",
@@ -181,7 +188,12 @@ where
             let (head, body) = request.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             let target = head.uri.path_and_query().unwrap().to_string();
-            let seen = Seen { method: head.method, target, headers: head.headers, body };
+            let seen = Seen {
+                method: head.method,
+                target,
+                headers: head.headers,
+                body,
+            };
             homeserver.answer(seen).await
         })
     }

@@ -37,7 +37,11 @@ pub(crate) struct Switched {
 impl Switched {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         let switch = tokio::sync::watch::Sender::new(Switch::On);
-        Self { store, switch, batches: Mutex::default() }
+        Self {
+            store,
+            switch,
+            batches: Mutex::default(),
+        }
     }
 
     pub(crate) fn switch(&self, to: Switch) {

@@ -36,7 +36,10 @@ pub(super) struct Gateway {
 
 /// A configuration with this URL.
 pub(super) fn config(url: &str) -> Config {
-    Config { url: SecretString::from(url), ..Config::default() }
+    Config {
+        url: SecretString::from(url),
+        ..Config::default()
+    }
 }
 
 /// The ids of `stored`.
@@ -167,7 +170,10 @@ impl Gateway {
     pub(super) fn at(time: &str) -> Self {
         let now: DateTime<Utc> = time.parse().unwrap();
         let clock = Arc::new(MockClock::new(now));
-        Self { stamp: Stamp::new(Arc::clone(&clock) as _, "gateway-1"), clock }
+        Self {
+            stamp: Stamp::new(Arc::clone(&clock) as _, "gateway-1"),
+            clock,
+        }
     }
 
     pub(super) fn record(&self, facts: Facts) -> Record {
@@ -182,11 +188,19 @@ impl Gateway {
 
     pub(super) fn intent(&self) -> Record {
         let exchange_id = Some(self.stamp.new_id());
-        self.next(Facts { exchange_id, phase: Some(Phase::Intent), ..Facts::default() })
+        self.next(Facts {
+            exchange_id,
+            phase: Some(Phase::Intent),
+            ..Facts::default()
+        })
     }
 
     pub(super) fn outcome(&self, intent: &Record, outcome: Outcome) -> Record {
         let phase = Some(Phase::Outcome);
-        self.next(Facts { phase, outcome: Some(outcome), ..intent.facts.clone() })
+        self.next(Facts {
+            phase,
+            outcome: Some(outcome),
+            ..intent.facts.clone()
+        })
     }
 }

@@ -8,18 +8,36 @@ use super::bench::config;
 fn refusal(config: &Config) -> (&'static str, String) {
     let error = check(config).expect_err("the configuration is wrong");
     // Where there is no runtime this would be a panic, if it were not refused.
-    assert_eq!(open(config).err().map(|error| error.to_string()), Some(error.to_string()));
+    assert_eq!(
+        open(config).err().map(|error| error.to_string()),
+        Some(error.to_string())
+    );
     (error.key(), error.to_string())
 }
 
 #[tokio::test]
 async fn a_database_that_is_away_is_no_error() {
     // Port 9 is the discard service's: nobody is there.
-    for url in ["postgres://alice:secret@127.0.0.1:9/trail", "postgresql://127.0.0.1:9/trail"] {
-        assert_eq!(open(&config(url)).is_ok(), cfg!(feature = "postgres"), "{url}");
+    for url in [
+        "postgres://alice:secret@127.0.0.1:9/trail",
+        "postgresql://127.0.0.1:9/trail",
+    ] {
+        assert_eq!(
+            open(&config(url)).is_ok(),
+            cfg!(feature = "postgres"),
+            "{url}"
+        );
     }
-    for url in ["sqlite:/not/there/trail.db", "sqlite:///not/there/trail.db", "sqlite:trail.db"] {
-        assert_eq!(open(&config(url)).is_ok(), cfg!(feature = "sqlite"), "{url}");
+    for url in [
+        "sqlite:/not/there/trail.db",
+        "sqlite:///not/there/trail.db",
+        "sqlite:trail.db",
+    ] {
+        assert_eq!(
+            open(&config(url)).is_ok(),
+            cfg!(feature = "sqlite"),
+            "{url}"
+        );
     }
 }
 
@@ -52,10 +70,15 @@ fn a_malformed_url_names_its_key_and_no_password() {
 fn a_reader_does_not_make_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("trail.db");
-    let error = open_existing(&config(&format!("sqlite:{}", file.display()))).err().unwrap();
+    let error = open_existing(&config(&format!("sqlite:{}", file.display())))
+        .err()
+        .unwrap();
 
     assert_eq!(error.key(), "database.url");
-    assert!(error.to_string().contains("trail.db") || !cfg!(feature = "sqlite"), "{error}");
+    assert!(
+        error.to_string().contains("trail.db") || !cfg!(feature = "sqlite"),
+        "{error}"
+    );
     assert!(!file.exists());
 }
 
@@ -75,7 +98,10 @@ fn a_password_file_that_cannot_be_read_names_its_key() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn sqlite_takes_no_password_file() {
-    let config = Config { password_file: Some("x".into()), ..config("sqlite:trail.db") };
+    let config = Config {
+        password_file: Some("x".into()),
+        ..config("sqlite:trail.db")
+    };
 
     assert_eq!(refusal(&config).0, "database.password_file");
 }

@@ -12,7 +12,11 @@ use super::bench::{Bench, Gateway, all, config, full};
 #[expect(clippy::disallowed_methods, reason = "the database has no other clock")]
 fn month(ahead: u32) -> NaiveDate {
     let today = Utc::now().date_naive();
-    today.with_day(1).unwrap().checked_add_months(Months::new(ahead)).unwrap()
+    today
+        .with_day(1)
+        .unwrap()
+        .checked_add_months(Months::new(ahead))
+        .unwrap()
 }
 
 fn partition(month: NaiveDate) -> String {
@@ -63,7 +67,10 @@ async fn a_record_goes_to_the_month_of_its_id() {
     let [first, last] = around(month(1));
     let old = Gateway::at("1999-06-01T00:00:00Z").record(full());
     let future = Gateway::at("2099-06-01T00:00:00Z").record(full());
-    store.append(&[first.clone(), last.clone(), old.clone(), future.clone()]).await.unwrap();
+    store
+        .append(&[first.clone(), last.clone(), old.clone(), future.clone()])
+        .await
+        .unwrap();
     let pool = PgPool::connect(&bench.url()).await.unwrap();
 
     assert_eq!(partition_of(&pool, &first).await, partition(month(1)));
@@ -96,7 +103,9 @@ async fn a_month_whose_rows_lie_in_the_default_partition_stays_there_and_that_is
     let bench = Bench::postgres().await;
     let store = bench.migrated().await;
     for ahead in [1, 2] {
-        bench.execute(&format!("DROP TABLE {}", partition(month(ahead)))).await;
+        bench
+            .execute(&format!("DROP TABLE {}", partition(month(ahead))))
+            .await;
     }
     let [first, _] = around(month(1));
     store.append(std::slice::from_ref(&first)).await.unwrap();
@@ -104,7 +113,9 @@ async fn a_month_whose_rows_lie_in_the_default_partition_stays_there_and_that_is
 
     let sentences = store.maintain().await.unwrap();
     assert_eq!(sentences.len(), 1, "{sentences:?}");
-    let expected = month(1).format("records of %Y-%m lie in the default partition").to_string();
+    let expected = month(1)
+        .format("records of %Y-%m lie in the default partition")
+        .to_string();
     assert!(sentences[0].starts_with(&expected), "{sentences:?}");
     // The record is where it was, and the other month was made all the same.
     assert_eq!(partition_of(&pool, &first).await, "audit_record_default");
@@ -126,7 +137,10 @@ async fn a_role_that_may_not_make_tables_appends_and_is_told() {
         .await;
     let url = bench.url().replace("postgres@", "writer@");
     let store = PgStore::open(&config(&url)).unwrap();
-    store.append(&[Gateway::new().record(full())]).await.unwrap();
+    store
+        .append(&[Gateway::new().record(full())])
+        .await
+        .unwrap();
 
     let sentences = store.maintain().await.unwrap();
     assert_eq!(sentences.len(), 1, "{sentences:?}");
@@ -157,9 +171,12 @@ async fn every_column_is_explained() {
 
 #[tokio::test]
 async fn synchronous_commit_is_raised_and_never_lowered() {
-    for (configured, expected) in
-        [("off", "on"), ("local", "on"), ("remote_write", "on"), ("remote_apply", "remote_apply")]
-    {
+    for (configured, expected) in [
+        ("off", "on"),
+        ("local", "on"),
+        ("remote_write", "on"),
+        ("remote_apply", "remote_apply"),
+    ] {
         let bench = Bench::postgres().await;
         let store = bench.migrated().await;
         let url = bench.url();
@@ -176,7 +193,10 @@ async fn synchronous_commit_is_raised_and_never_lowered() {
             .await;
         store.close().await;
         let store = bench.store();
-        store.append(&[Gateway::new().record(full())]).await.unwrap();
+        store
+            .append(&[Gateway::new().record(full())])
+            .await
+            .unwrap();
 
         assert_eq!(all(&*store).await[0].version, expected, "{configured}");
     }
@@ -190,7 +210,10 @@ async fn nothing_is_left_in_the_session() {
     config.max_connections = 1;
     let store = PgStore::open(&config).unwrap();
     store.migrate().await.unwrap();
-    store.append(&[Gateway::new().record(full())]).await.unwrap();
+    store
+        .append(&[Gateway::new().record(full())])
+        .await
+        .unwrap();
     store.page(&Query::default()).await.unwrap();
     store.renew(uuid::Uuid::max(), "gateway-1").await.unwrap();
     store.maintain().await.unwrap();

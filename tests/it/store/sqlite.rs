@@ -13,12 +13,19 @@ async fn the_file_and_its_companions_are_their_owners_alone() {
     let url = format!("sqlite://{}", folder.path().join("trail.db").display());
     let store = SqliteStore::open(&config(&url)).unwrap();
     store.migrate().await.unwrap();
-    store.append(&[Gateway::new().record(full())]).await.unwrap();
+    store
+        .append(&[Gateway::new().record(full())])
+        .await
+        .unwrap();
 
     let mut seen = Vec::new();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
-        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{entry:?}"
+        );
         seen.push(entry.file_name().into_string().unwrap());
     }
     seen.sort();

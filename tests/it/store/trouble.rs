@@ -51,7 +51,11 @@ async fn a_silent_server_is_unavailable_in_time_and_found_again() {
         let silent = append.await.unwrap();
         assert!(matches!(silent, Err(Error::Unavailable(_))), "{silent:?}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
     cluster.cont_signal();
 
     store.append(std::slice::from_ref(&record)).await.unwrap();
@@ -65,7 +69,10 @@ async fn callers_that_give_up_hold_no_connections() {
     let record = Gateway::new().record(full());
     let pool = PgPool::connect(&bench.url()).await.unwrap();
     let mut other = pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE audit_record").execute(&mut *other).await.unwrap();
+    sqlx::raw_sql("LOCK TABLE audit_record")
+        .execute(&mut *other)
+        .await
+        .unwrap();
     let brief = Duration::from_millis(300);
     let appends = (0..10).map(|_| {
         let (store, record) = (Arc::clone(&store), record.clone());
@@ -78,7 +85,11 @@ async fn callers_that_give_up_hold_no_connections() {
     // The server still waits for the lock on behalf of those who left.
     let begun = Instant::now();
     store.renew(uuid::Uuid::max(), "gateway-1").await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
     other.rollback().await.unwrap();
     store.append(std::slice::from_ref(&record)).await.unwrap();
     assert_eq!(all(&*store).await, [record]);
@@ -90,12 +101,19 @@ async fn a_table_that_is_locked_is_unavailable_in_time() {
     let store = bench.migrated().await;
     let pool = PgPool::connect(&bench.url()).await.unwrap();
     let mut other = pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE audit_record").execute(&mut *other).await.unwrap();
+    sqlx::raw_sql("LOCK TABLE audit_record")
+        .execute(&mut *other)
+        .await
+        .unwrap();
     let begun = Instant::now();
     let result = store.append(&[Gateway::new().record(full())]).await;
 
     assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -105,7 +123,9 @@ async fn a_database_that_is_read_only_is_unavailable() {
     let url = bench.url();
     let (_, database) = url.rsplit_once('/').unwrap();
     bench
-        .execute(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on"))
+        .execute(&format!(
+            "ALTER DATABASE {database} SET default_transaction_read_only = on"
+        ))
         .await;
     let store = bench.store();
     let append = store.append(&[Gateway::new().record(full())]).await;
@@ -124,8 +144,10 @@ async fn a_commit_that_the_standby_does_not_confirm_is_no_receipt() {
     store.migrate().await.unwrap();
     let pool = PgPool::connect(&url).await.unwrap();
     // Nobody of that name will ever come.
-    for sql in ["ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()"]
-    {
+    for sql in [
+        "ALTER SYSTEM SET synchronous_standby_names = 'nobody'",
+        "SELECT pg_reload_conf()",
+    ] {
         sqlx::raw_sql(sql).execute(&pool).await.unwrap();
     }
     while sqlx::query_scalar::<_, String>("SHOW synchronous_standby_names")

@@ -28,10 +28,18 @@ async fn head_answer_keeps_its_content_length() {
 
 #[tokio::test]
 async fn status_and_reason_phrase_are_kept() {
-    for status in ["200 Fine by me", "299 Odd", "404 Not Here", "418 I'm a teapot", "599 Whatever"]
-    {
+    for status in [
+        "200 Fine by me",
+        "299 Odd",
+        "404 Not Here",
+        "418 I'm a teapot",
+        "599 Whatever",
+    ] {
         let answer = relayed(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{answer}"
+        );
     }
 }
 
@@ -39,7 +47,10 @@ async fn status_and_reason_phrase_are_kept() {
 async fn answers_without_a_body_stay_without() {
     for status in ["204 No Content", "304 Not Modified"] {
         let answer = relayed(format!("HTTP/1.1 {status}\r\nETag: \"a\"\r\n\r\n")).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{answer}"
+        );
         assert!(lines(&answer, "transfer-encoding").is_empty(), "{answer}");
         assert_eq!(lines(&answer, "etag"), ["\"a\""]);
         assert_eq!(body(&answer), "");
@@ -82,14 +93,23 @@ async fn a_body_that_ends_with_the_connection_arrives_whole() {
 #[tokio::test]
 async fn set_cookie_lines_stay_apart_and_in_order() {
     let cookies = "Set-Cookie: b=1; Path=/\r\nSet-Cookie: a=2\r\nSet-Cookie: b=1; Path=/\r\n";
-    let answer = relayed(format!("HTTP/1.1 200 OK\r\n{cookies}Content-Length: 0\r\n\r\n")).await;
-    assert_eq!(lines(&answer, "set-cookie"), ["b=1; Path=/", "a=2", "b=1; Path=/"]);
+    let answer = relayed(format!(
+        "HTTP/1.1 200 OK\r\n{cookies}Content-Length: 0\r\n\r\n"
+    ))
+    .await;
+    assert_eq!(
+        lines(&answer, "set-cookie"),
+        ["b=1; Path=/", "a=2", "b=1; Path=/"]
+    );
 }
 
 #[tokio::test]
 async fn date_and_server_are_relayed_and_never_invented() {
     let fields = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nServer: Synapse/1.163.2\r\n";
-    let answer = relayed(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n")).await;
+    let answer = relayed(format!(
+        "HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n"
+    ))
+    .await;
     assert_eq!(lines(&answer, "date"), ["Thu, 01 Jan 1970 00:00:00 GMT"]);
     assert_eq!(lines(&answer, "server"), ["Synapse/1.163.2"]);
     let answer = relayed("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
@@ -112,8 +132,17 @@ async fn a_compressed_body_is_relayed_as_it_came() {
 async fn hop_by_hop_fields_of_the_answer_are_dropped() {
     let fields = "Connection: X-One\r\nConnection: keep-alive, x-two\r\nX-One: 1\r\nX-Two: 2\r\n\
                   Keep-Alive: timeout=5\r\nUpgrade: h2c\r\nProxy-Connection: close\r\nX-Three: 3\r\n";
-    let answer = relayed(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n")).await;
-    for gone in ["x-one", "x-two", "keep-alive", "upgrade", "proxy-connection"] {
+    let answer = relayed(format!(
+        "HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n"
+    ))
+    .await;
+    for gone in [
+        "x-one",
+        "x-two",
+        "keep-alive",
+        "upgrade",
+        "proxy-connection",
+    ] {
         assert!(lines(&answer, gone).is_empty(), "{gone}: {answer}");
     }
     assert_eq!(lines(&answer, "connection"), ["close"]);

@@ -27,17 +27,24 @@ async fn the_first_chunk_reaches_the_origin_before_the_last_is_sent() {
             async move {
                 connection.head().await;
                 let mut framed = Vec::new();
-                assert_eq!(connection.chunk(&mut framed).await, Some(Some(b"abc".to_vec())));
+                assert_eq!(
+                    connection.chunk(&mut framed).await,
+                    Some(Some(b"abc".to_vec()))
+                );
                 first_came.notify_one();
                 assert_eq!(connection.chunk(&mut framed).await, Some(None));
-                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                connection
+                    .send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    .await;
             }
         }
     })
     .await;
     let mut client = Gateway::before(&origin).await.connect().await;
     client.send(format!("{CHUNKED}3\r\nabc\r\n")).await;
-    timeout(PATIENCE, first_came.notified()).await.expect("the first chunk is not held back");
+    timeout(PATIENCE, first_came.notified())
+        .await
+        .expect("the first chunk is not held back");
     client.send("0\r\n\r\n").await;
     assert!(client.rest().await.starts_with("HTTP/1.1 200 "));
 }
@@ -51,7 +58,9 @@ async fn the_first_chunk_reaches_the_client_before_the_last_is_sent() {
             let go_on = Arc::clone(&go_on);
             async move {
                 connection.request().await;
-                connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+                connection
+                    .send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    .await;
                 connection.send(b"3\r\nabc\r\n").await;
                 go_on.notified().await;
                 connection.send(b"0\r\n\r\n").await;
@@ -70,12 +79,16 @@ async fn the_first_chunk_reaches_the_client_before_the_last_is_sent() {
 async fn an_early_answer_reaches_a_client_that_still_sends() {
     let origin = Origin::start_raw(|mut connection| async move {
         connection.head().await;
-        connection.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}").await;
+        connection
+            .send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+            .await;
         connection.gone().await;
     })
     .await;
     let mut client = Gateway::before(&origin).await.connect().await;
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc")
+        .await;
     let answer = client.through("{}").await;
     assert!(answer.starts_with("HTTP/1.1 413 Too Large\r\n"), "{answer}");
 }
@@ -88,9 +101,20 @@ async fn an_upload_goes_no_faster_than_the_origin_reads() {
     })
     .await;
     let mut client = Gateway::before(&origin).await.connect().await;
-    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {PLENTY}\r\n\r\n")).await;
-    let sending = client.0.write_all(&vec![0; PLENTY]).await_for(Duration::from_secs(1)).await;
-    assert!(sending.is_none(), "the gateway has taken all of a body that nobody reads");
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {PLENTY}\r\n\r\n"
+        ))
+        .await;
+    let sending = client
+        .0
+        .write_all(&vec![0; PLENTY])
+        .await_for(Duration::from_secs(1))
+        .await;
+    assert!(
+        sending.is_none(),
+        "the gateway has taken all of a body that nobody reads"
+    );
 }
 
 #[tokio::test]
@@ -115,7 +139,10 @@ async fn a_download_goes_no_faster_than_the_client_reads() {
     client.send(GET).await;
     client.through("\r\n\r\n").await;
     let sent = all_sent.notified().await_for(Duration::from_secs(1)).await;
-    assert!(sent.is_none(), "the gateway has taken all of an answer that nobody reads");
+    assert!(
+        sent.is_none(),
+        "the gateway has taken all of an answer that nobody reads"
+    );
 }
 
 #[tokio::test]
@@ -137,9 +164,13 @@ async fn a_client_gone_during_a_poll_ends_it_at_the_origin() {
     .await;
     let mut client = Gateway::before(&origin).await.connect().await;
     client.send(GET).await;
-    timeout(PATIENCE, polling.notified()).await.expect("the poll reaches the origin");
+    timeout(PATIENCE, polling.notified())
+        .await
+        .expect("the poll reaches the origin");
     drop(client);
-    timeout(Duration::from_secs(2), gone.notified()).await.expect("the poll ends at the origin");
+    timeout(Duration::from_secs(2), gone.notified())
+        .await
+        .expect("the poll ends at the origin");
 }
 
 #[tokio::test]
@@ -151,7 +182,9 @@ async fn a_client_gone_during_a_download_ends_it_at_the_origin() {
             let gone = Arc::clone(&gone);
             async move {
                 connection.request().await;
-                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc").await;
+                connection
+                    .send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+                    .await;
                 connection.gone().await;
                 gone.notify_one();
             }
@@ -162,7 +195,9 @@ async fn a_client_gone_during_a_download_ends_it_at_the_origin() {
     client.send(GET).await;
     client.through("abc").await;
     drop(client);
-    timeout(Duration::from_secs(2), gone.notified()).await.expect("the download ends");
+    timeout(Duration::from_secs(2), gone.notified())
+        .await
+        .expect("the download ends");
 }
 
 #[tokio::test]
@@ -172,7 +207,10 @@ async fn a_body_that_the_origin_cuts_arrives_as_cut() {
     for (half, end) in [(length, "abc"), (chunked, "3\r\nabc\r\n")] {
         for answer in [Answer::bytes(half).close(), Answer::bytes(half).reset()] {
             let origin = Origin::start(move |_| answer.clone()).await;
-            let answer = Gateway::before(&origin).await.ask(closing("GET / HTTP/1.1")).await;
+            let answer = Gateway::before(&origin)
+                .await
+                .ask(closing("GET / HTTP/1.1"))
+                .await;
             // A reset may overtake what was sent before it; it never makes an end of it.
             let cut = answer.ends_with(end) || !answer.contains("abc");
             assert!(cut && !answer.ends_with("0\r\n\r\n"), "{answer}");
@@ -190,7 +228,10 @@ async fn a_reset_in_a_body_without_a_length_is_no_clean_end() {
         connection.reset();
     })
     .await;
-    let answer = Gateway::before(&origin).await.ask(closing("GET / HTTP/1.1")).await;
+    let answer = Gateway::before(&origin)
+        .await
+        .ask(closing("GET / HTTP/1.1"))
+        .await;
     assert!(answer.ends_with("3\r\nabc\r\n"), "{answer}");
 }
 
@@ -215,7 +256,9 @@ async fn a_pooled_connection_that_the_origin_closed_never_fails_a_request() {
     let gateway = Gateway::before(&origin).await;
     let mut client = gateway.connect().await;
     for _ in 0..20 {
-        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}").await;
+        client
+            .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+            .await;
         let answer = client.through("{}").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -240,7 +283,10 @@ async fn expect_100_continue_is_answered_before_the_body_is_sent() {
     let mut client = Gateway::before(&origin).await.connect().await;
     let head = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
     client.send(head).await;
-    assert_eq!(client.through("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(
+        client.through("\r\n\r\n").await,
+        "HTTP/1.1 100 Continue\r\n\r\n"
+    );
     client.send("abc").await;
     client.through("{}").await;
     assert_eq!(origin.request().body, b"abc");
@@ -259,7 +305,9 @@ async fn idle_sync_outlives_every_timeout_we_have() {
     tokio::time::pause();
     let asked = tokio::time::Instant::now();
     let mut bytes = [0; 15];
-    tokio::io::AsyncReadExt::read_exact(&mut client.0, &mut bytes).await.unwrap();
+    tokio::io::AsyncReadExt::read_exact(&mut client.0, &mut bytes)
+        .await
+        .unwrap();
     assert_eq!(&bytes, b"HTTP/1.1 200 OK");
     assert!(asked.elapsed() + PATIENCE >= HOUR);
 }
@@ -300,7 +348,9 @@ async fn arrival(origin: &Origin) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, arriving).await.expect("the request reaches the origin");
+    timeout(PATIENCE, arriving)
+        .await
+        .expect("the request reaches the origin");
 }
 
 /// `None` if it takes longer.

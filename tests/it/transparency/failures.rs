@@ -19,7 +19,9 @@ use crate::origin::{Answer, Origin};
 async fn put(origin: SocketAddr, connect_timeout: Duration) -> Result<Response<Incoming>, Error> {
     let request = Request::put("/a").body(Full::<Bytes>::from("{}")).unwrap();
     let asking = forward(origin, connect_timeout).call(request);
-    tokio::time::timeout(PATIENCE, asking).await.expect("it fails in time")
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .expect("it fails in time")
 }
 
 #[tokio::test]
@@ -41,8 +43,9 @@ async fn nothing_was_sent_when_connecting_takes_too_long() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
-    let queue: Vec<_> =
-        (0..8).map(|_| tokio::spawn(tokio::net::TcpStream::connect(address))).collect();
+    let queue: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(tokio::net::TcpStream::connect(address)))
+        .collect();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let error = put(address, Duration::from_millis(300)).await.unwrap_err();
     assert!(matches!(error, Error::ConnectTimeout), "{error:?}");
@@ -84,7 +87,11 @@ async fn a_written_request_is_never_sent_again() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     let answer = gateway.ask(closing("GET /second HTTP/1.1")).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
-    assert_eq!(origin.connections(), 1, "the second request came over the first one's connection");
+    assert_eq!(
+        origin.connections(),
+        1,
+        "the second request came over the first one's connection"
+    );
     assert_eq!(origin.requests().len(), 2);
 }
 
@@ -112,7 +119,10 @@ impl Body for Breaks {
 async fn a_broken_client_body_is_not_the_origins_fault() {
     let origin = Origin::start(|_| Answer::json("200 OK", "{}")).await;
     let request = Request::put("/a").body(Breaks(false)).unwrap();
-    let error = forward(origin.address(), PATIENCE).call(request).await.unwrap_err();
+    let error = forward(origin.address(), PATIENCE)
+        .call(request)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::ClientBody(_)), "{error:?}");
     assert!(!error.never_sent());
     assert!(origin.requests().is_empty());
@@ -121,7 +131,10 @@ async fn a_broken_client_body_is_not_the_origins_fault() {
 #[tokio::test]
 async fn bytes_that_are_no_http_are_a_502() {
     let origin = Origin::start(|_| Answer::bytes("\0\x01garbage\r\n\r\n").close()).await;
-    let answer = Gateway::before(&origin).await.ask(closing("GET / HTTP/1.1")).await;
+    let answer = Gateway::before(&origin)
+        .await
+        .ask(closing("GET / HTTP/1.1"))
+        .await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     assert!(!answer.contains("garbage"), "{answer}");
 }

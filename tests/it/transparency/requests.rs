@@ -9,7 +9,10 @@ async fn arrived(request: impl AsRef<[u8]>) -> RawRequest {
     let gateway = Gateway::before(&origin).await;
     let answer = gateway.ask(request.as_ref()).await;
     let request = String::from_utf8_lossy(request.as_ref());
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{request}{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n"),
+        "{request}{answer}"
+    );
     origin.request()
 }
 
@@ -56,7 +59,11 @@ async fn content_length_is_kept() {
 async fn content_length_zero_is_kept() {
     for method in ["POST", "PUT", "GET"] {
         let request = format!("{POST}Content-Length: 0\r\n\r\n").replace("POST", method);
-        assert_eq!(arrived(request).await.lines("content-length"), [b"0"], "{method}");
+        assert_eq!(
+            arrived(request).await.lines("content-length"),
+            [b"0"],
+            "{method}"
+        );
     }
 }
 
@@ -94,7 +101,11 @@ async fn disguised_transfer_encodings_never_reach_the_origin() {
         };
         seen += 1;
         assert_eq!(origin.requests().len(), 1, "{disguise}");
-        assert_eq!(request.lines("transfer-encoding"), [b"chunked"], "{disguise}");
+        assert_eq!(
+            request.lines("transfer-encoding"),
+            [b"chunked"],
+            "{disguise}"
+        );
         assert!(request.lines("content-length").is_empty(), "{disguise}");
         assert!(request.lines("te").is_empty(), "{disguise}");
         assert_eq!(request.body, b"abc", "{disguise}");
@@ -107,7 +118,9 @@ async fn trailers_reach_the_origin() {
     let trailers = "Trailer: X-Checksum\r\nTransfer-Encoding: chunked\r\n\r\n\
                     3\r\nabc\r\n0\r\nX-Checksum: 1\r\n\r\n";
     let request = arrived(format!("{POST}{trailers}")).await;
-    let framed = String::from_utf8(request.framed).unwrap().to_ascii_lowercase();
+    let framed = String::from_utf8(request.framed)
+        .unwrap()
+        .to_ascii_lowercase();
     assert!(framed.ends_with("0\r\nx-checksum: 1\r\n\r\n"), "{framed:?}");
 }
 
@@ -149,7 +162,10 @@ async fn unknown_methods_pass() {
 
 #[tokio::test]
 async fn absolute_form_is_forwarded_in_origin_form() {
-    let request = arrived(closing("GET http://elsewhere.example:8448/a%2Fb?x HTTP/1.1")).await;
+    let request = arrived(closing(
+        "GET http://elsewhere.example:8448/a%2Fb?x HTTP/1.1",
+    ))
+    .await;
     assert_eq!(request.target, "/a%2Fb?x");
     assert_eq!(request.lines("host"), [b"elsewhere.example:8448"]);
 }
@@ -176,7 +192,10 @@ async fn credentials_reach_the_origin_as_they_came() {
     let fields =
         "Authorization: Bearer a\r\nAuthorization: bearer  b\r\nCookie: c\r\nCookie: d\r\n";
     let request = arrived(format!("{POST}{fields}\r\n")).await;
-    assert_eq!(request.lines("authorization"), [&b"Bearer a"[..], b"bearer  b"]);
+    assert_eq!(
+        request.lines("authorization"),
+        [&b"Bearer a"[..], b"bearer  b"]
+    );
     assert_eq!(request.lines("cookie"), [b"c", b"d"]);
 }
 
@@ -186,8 +205,15 @@ async fn fields_named_by_any_connection_line_are_dropped() {
                   X-Two: 2\r\nX-Two: 2\r\nTE: trailers\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\n\
                   Proxy-Connection: keep-alive\r\n";
     let request = arrived(format!("{POST}{fields}\r\n")).await;
-    for gone in ["connection", "x-one", "x-two", "te", "keep-alive", "upgrade", "proxy-connection"]
-    {
+    for gone in [
+        "connection",
+        "x-one",
+        "x-two",
+        "te",
+        "keep-alive",
+        "upgrade",
+        "proxy-connection",
+    ] {
         assert!(request.lines(gone).is_empty(), "{gone}");
     }
     assert_eq!(request.lines("x-kept"), [b"k"]);
@@ -204,9 +230,19 @@ async fn connection_cannot_smuggle_by_taking_the_length_away() {
 #[tokio::test]
 async fn nothing_is_added_but_the_forwarding_fields() {
     let request = arrived(closing("GET / HTTP/1.1")).await;
-    let mut names: Vec<&str> = request.fields.iter().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<&str> = request
+        .fields
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
     names.sort_unstable();
-    let ours = ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"];
+    let ours = [
+        "host",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-request-id",
+    ];
     assert_eq!(names, ours);
 }
 
@@ -228,7 +264,10 @@ async fn a_trusted_proxy_names_the_client() {
                   X-Forwarded-Proto: https\r\nX-Forwarded-Host: matrix.example.org\r\n";
     gateway.ask(format!("{POST}{fields}\r\n")).await;
     let request = origin.request();
-    assert_eq!(request.lines("x-forwarded-for"), [b"203.0.113.9, 127.0.0.8, 127.0.0.1"]);
+    assert_eq!(
+        request.lines("x-forwarded-for"),
+        [b"203.0.113.9, 127.0.0.8, 127.0.0.1"]
+    );
     assert_eq!(request.lines("x-forwarded-proto"), [b"https"]);
     assert_eq!(request.lines("x-forwarded-host"), [b"matrix.example.org"]);
 }
@@ -251,5 +290,8 @@ async fn http_1_0_is_served_without_a_host() {
     assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
     let request = origin.request();
     assert!(request.head.starts_with(b"GET /a HTTP/1.1\r\n"));
-    assert_eq!(request.lines("host"), [origin.address().to_string().as_bytes()]);
+    assert_eq!(
+        request.lines("host"),
+        [origin.address().to_string().as_bytes()]
+    );
 }

@@ -21,7 +21,10 @@ fn coding(name: &'static str) -> HeaderMap {
 #[test]
 fn gzip_is_seen_through_up_to_the_limit() {
     let content = br#"{"enabled":true}"#;
-    assert_eq!(decoded(&coding("GZip"), gzip(content)).unwrap(), &content[..]);
+    assert_eq!(
+        decoded(&coding("GZip"), gzip(content)).unwrap(),
+        &content[..]
+    );
     assert!(decoded(&coding("gzip"), gzip(&vec![b' '; LOOK])).is_some());
     assert_eq!(decoded(&coding("gzip"), gzip(&vec![b' '; LOOK + 1])), None);
 }
@@ -30,5 +33,8 @@ fn gzip_is_seen_through_up_to_the_limit() {
 fn what_cannot_be_read_is_not_known() {
     assert_eq!(decoded(&coding("br"), Bytes::from_static(b"{}")), None);
     assert_eq!(decoded(&coding("gzip"), Bytes::from_static(b"{}")), None);
-    assert_eq!(decoded(&HeaderMap::new(), Bytes::from_static(b"{}")).unwrap(), "{}");
+    assert_eq!(
+        decoded(&HeaderMap::new(), Bytes::from_static(b"{}")).unwrap(),
+        "{}"
+    );
 }

@@ -30,21 +30,27 @@ pub(crate) async fn fields_that_are_not_known_come_back_null(bench: &Bench) {
 pub(crate) async fn every_word_comes_back(bench: &Bench) {
     let store = bench.migrated().await;
     let gateway = Gateway::new();
-    let mut batch: Vec<Record> =
-        Kind::ALL.iter().map(|kind| gateway.stamp.record(*kind, Facts::default())).collect();
+    let mut batch: Vec<Record> = Kind::ALL
+        .iter()
+        .map(|kind| gateway.stamp.record(*kind, Facts::default()))
+        .collect();
     for n in 0..4 {
-        batch.push(gateway.record(Facts {
-            phase: Phase::ALL.get(n).copied(),
-            action: Action::ALL.get(n).copied(),
-            event_type: EventType::ALL.get(n).copied(),
-            preference: Preference::ALL.get(n).copied(),
-            verdict: Judged::ALL.get(n).copied(),
-            outcome: Outcome::ALL.get(n).copied(),
-            is_guest: Some(n == 0),
-            origin_status: [200, 404, 599, 100].get(n).copied(),
-            detail: [json!(null), json!([]), json!("text"), json!({})].get(n).cloned(),
-            ..Facts::default()
-        }));
+        batch.push(
+            gateway.record(Facts {
+                phase: Phase::ALL.get(n).copied(),
+                action: Action::ALL.get(n).copied(),
+                event_type: EventType::ALL.get(n).copied(),
+                preference: Preference::ALL.get(n).copied(),
+                verdict: Judged::ALL.get(n).copied(),
+                outcome: Outcome::ALL.get(n).copied(),
+                is_guest: Some(n == 0),
+                origin_status: [200, 404, 599, 100].get(n).copied(),
+                detail: [json!(null), json!([]), json!("text"), json!({})]
+                    .get(n)
+                    .cloned(),
+                ..Facts::default()
+            }),
+        );
     }
     store.append(&batch).await.unwrap();
 
@@ -88,8 +94,14 @@ pub(crate) async fn awkward_text_comes_back(bench: &Bench) {
 pub(crate) async fn a_record_erased_in_part_comes_back(bench: &Bench) {
     let store = bench.migrated().await;
     let mut record = Gateway::new().record(Facts::default());
-    record.claimed = Commitment { salt: None, ..record.claimed };
-    record.authenticated = Commitment { hash: None, ..record.authenticated };
+    record.claimed = Commitment {
+        salt: None,
+        ..record.claimed
+    };
+    record.authenticated = Commitment {
+        hash: None,
+        ..record.authenticated
+    };
     store.append(std::slice::from_ref(&record)).await.unwrap();
 
     assert_eq!(all(&*store).await, [record]);
@@ -118,8 +130,14 @@ pub(crate) async fn to_append_twice_is_to_append_once(bench: &Bench) {
     let (first, second) = (gateway.record(full()), gateway.record(full()));
     store.append(std::slice::from_ref(&first)).await.unwrap();
     // The first again, twice, among others.
-    store.append(&[first.clone(), second.clone(), first.clone()]).await.unwrap();
-    store.append(&[first.clone(), second.clone()]).await.unwrap();
+    store
+        .append(&[first.clone(), second.clone(), first.clone()])
+        .await
+        .unwrap();
+    store
+        .append(&[first.clone(), second.clone()])
+        .await
+        .unwrap();
 
     assert_eq!(all(&*store).await, [second, first]);
 }
@@ -184,7 +202,9 @@ pub(crate) async fn two_closers_write_one_record(bench: &Bench) {
 
     let all = all(&*store).await;
     assert_eq!(all.len(), 2);
-    let outcomes = all.iter().filter(|record| record.facts.outcome == Some(Outcome::Unanswered));
+    let outcomes = all
+        .iter()
+        .filter(|record| record.facts.outcome == Some(Outcome::Unanswered));
     assert_eq!(outcomes.count(), 1);
 }
 
@@ -222,7 +242,10 @@ pub(crate) async fn what_was_appended_is_there_for_the_next_process(bench: &Benc
     assert_eq!(all(&*bench.store()).await, [record]);
 }
 
-#[expect(clippy::disallowed_methods, reason = "it is the real clock that is compared with")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is the real clock that is compared with"
+)]
 pub(crate) async fn stored_at_is_the_databases_clock(bench: &Bench) {
     let store = bench.migrated().await;
     let record = Gateway::at("2020-01-01T00:00:00Z").record(full());
@@ -237,10 +260,13 @@ pub(crate) async fn stored_at_is_the_databases_clock(bench: &Bench) {
 
 pub(crate) async fn records_of_any_year_are_kept(bench: &Bench) {
     let store = bench.migrated().await;
-    let mut batch: Vec<Record> =
-        ["1999-06-01T00:00:00Z", "2026-11-15T12:00:00Z", "2099-06-01T00:00:00Z"]
-            .map(|time| Gateway::at(time).record(full()))
-            .into();
+    let mut batch: Vec<Record> = [
+        "1999-06-01T00:00:00Z",
+        "2026-11-15T12:00:00Z",
+        "2099-06-01T00:00:00Z",
+    ]
+    .map(|time| Gateway::at(time).record(full()))
+    .into();
     store.append(&batch).await.unwrap();
 
     batch.reverse();

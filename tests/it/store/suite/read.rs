@@ -42,7 +42,11 @@ pub(crate) async fn pages_meet_without_gap_or_overlap(bench: &Bench) {
     let mut seen = Vec::new();
     let mut sizes = Vec::new();
     loop {
-        let query = Query { before: seen.last().copied(), limit: 3, ..Query::default() };
+        let query = Query {
+            before: seen.last().copied(),
+            limit: 3,
+            ..Query::default()
+        };
         let page = found(&*store, query).await;
         sizes.push(page.len());
         if page.is_empty() {
@@ -53,14 +57,39 @@ pub(crate) async fn pages_meet_without_gap_or_overlap(bench: &Bench) {
 
     batch.reverse();
     assert_eq!(sizes, [3, 3, 1, 0]);
-    assert_eq!(seen, batch.iter().map(|record| record.id).collect::<Vec<_>>());
+    assert_eq!(
+        seen,
+        batch.iter().map(|record| record.id).collect::<Vec<_>>()
+    );
 }
 
 pub(crate) async fn a_limit_of_zero_is_all(bench: &Bench) {
     let (store, _) = appended(bench, vec![Facts::default(); 250]).await;
 
-    assert_eq!(found(&*store, Query { limit: 0, ..Query::default() }).await.len(), 250);
-    assert_eq!(found(&*store, Query { limit: 100, ..Query::default() }).await.len(), 100);
+    assert_eq!(
+        found(
+            &*store,
+            Query {
+                limit: 0,
+                ..Query::default()
+            }
+        )
+        .await
+        .len(),
+        250
+    );
+    assert_eq!(
+        found(
+            &*store,
+            Query {
+                limit: 100,
+                ..Query::default()
+            }
+        )
+        .await
+        .len(),
+        100
+    );
 }
 
 pub(crate) async fn a_user_is_found_as_claimed_and_as_authenticated(bench: &Bench) {
@@ -69,10 +98,17 @@ pub(crate) async fn a_user_is_found_as_claimed_and_as_authenticated(bench: &Benc
         authenticated_user: Some(authenticated.to_owned()),
         ..Facts::default()
     };
-    let facts =
-        vec![user("@a:x", "@b:x"), user("@b:x", "@a:x"), user("@b:x", "@b:x"), Facts::default()];
+    let facts = vec![
+        user("@a:x", "@b:x"),
+        user("@b:x", "@a:x"),
+        user("@b:x", "@b:x"),
+        Facts::default(),
+    ];
     let (store, batch) = appended(bench, facts).await;
-    let by = |user: &str| Query { user: Some(user.to_owned()), ..Query::default() };
+    let by = |user: &str| Query {
+        user: Some(user.to_owned()),
+        ..Query::default()
+    };
 
     assert_eq!(found(&*store, by("@a:x")).await, [batch[1].id, batch[0].id]);
     // Neither a part of a name nor a pattern.
@@ -84,23 +120,41 @@ pub(crate) async fn since_is_inclusive_and_until_exclusive(bench: &Bench) {
     let (store, batch) = appended(bench, vec![Facts::default(); 3]).await;
     let time = batch[1].recorded_at;
     let micro = TimeDelta::microseconds(1);
-    let since = |time| Query { since: Some(time), ..Query::default() };
-    let until = |time| Query { until: Some(time), ..Query::default() };
+    let since = |time| Query {
+        since: Some(time),
+        ..Query::default()
+    };
+    let until = |time| Query {
+        until: Some(time),
+        ..Query::default()
+    };
 
-    assert_eq!(found(&*store, since(time)).await, [batch[2].id, batch[1].id]);
+    assert_eq!(
+        found(&*store, since(time)).await,
+        [batch[2].id, batch[1].id]
+    );
     assert_eq!(found(&*store, since(time + micro)).await, [batch[2].id]);
     assert_eq!(found(&*store, until(time)).await, [batch[0].id]);
-    assert_eq!(found(&*store, until(time + micro)).await, [batch[1].id, batch[0].id]);
+    assert_eq!(
+        found(&*store, until(time + micro)).await,
+        [batch[1].id, batch[0].id]
+    );
 }
 
 pub(crate) async fn each_action_is_found_alone(bench: &Bench) {
     let facts = Action::ALL
-        .map(|action| Facts { action: Some(action), ..Facts::default() })
+        .map(|action| Facts {
+            action: Some(action),
+            ..Facts::default()
+        })
         .into_iter()
         .chain([Facts::default()]);
     let (store, batch) = appended(bench, facts.collect()).await;
     for (record, action) in batch.iter().zip(Action::ALL) {
-        let query = Query { action: Some(action), ..Query::default() };
+        let query = Query {
+            action: Some(action),
+            ..Query::default()
+        };
         assert_eq!(found(&*store, query).await, [record.id]);
     }
 }
@@ -108,11 +162,17 @@ pub(crate) async fn each_action_is_found_alone(bench: &Bench) {
 pub(crate) async fn each_verdict_is_found_alone(bench: &Bench) {
     let facts = Judged::ALL
         .iter()
-        .map(|verdict| Facts { verdict: Some(*verdict), ..Facts::default() })
+        .map(|verdict| Facts {
+            verdict: Some(*verdict),
+            ..Facts::default()
+        })
         .chain([Facts::default()]);
     let (store, batch) = appended(bench, facts.collect()).await;
     for (record, verdict) in batch.iter().zip(Judged::ALL) {
-        let query = Query { verdict: Some(*verdict), ..Query::default() };
+        let query = Query {
+            verdict: Some(*verdict),
+            ..Query::default()
+        };
         assert_eq!(found(&*store, query).await, [record.id]);
     }
 }
@@ -120,11 +180,17 @@ pub(crate) async fn each_verdict_is_found_alone(bench: &Bench) {
 pub(crate) async fn each_outcome_is_found_alone(bench: &Bench) {
     let facts = Outcome::ALL
         .iter()
-        .map(|outcome| Facts { outcome: Some(*outcome), ..Facts::default() })
+        .map(|outcome| Facts {
+            outcome: Some(*outcome),
+            ..Facts::default()
+        })
         .chain([Facts::default()]);
     let (store, batch) = appended(bench, facts.collect()).await;
     for (record, outcome) in batch.iter().zip(Outcome::ALL) {
-        let query = Query { outcome: Some(*outcome), ..Query::default() };
+        let query = Query {
+            outcome: Some(*outcome),
+            ..Query::default()
+        };
         assert_eq!(found(&*store, query).await, [record.id]);
     }
 }
@@ -167,12 +233,26 @@ pub(crate) async fn an_open_intent_reads_as_unanswered(bench: &Bench) {
     let gateway = Gateway::new();
     let (open, answered, closed) = (gateway.intent(), gateway.intent(), gateway.intent());
     let answer = gateway.outcome(&answered, Outcome::Answered);
-    let closing = gateway.stamp.closing(&closed, Outcome::Unanswered, json!(null));
-    let batch = [open.clone(), answered, closed, answer.clone(), closing.clone()];
+    let closing = gateway
+        .stamp
+        .closing(&closed, Outcome::Unanswered, json!(null));
+    let batch = [
+        open.clone(),
+        answered,
+        closed,
+        answer.clone(),
+        closing.clone(),
+    ];
     store.append(&batch).await.unwrap();
-    let query = |outcome| Query { outcome: Some(outcome), ..Query::default() };
+    let query = |outcome| Query {
+        outcome: Some(outcome),
+        ..Query::default()
+    };
 
-    assert_eq!(found(&*store, query(Outcome::Unanswered)).await, [closing.id, open.id]);
+    assert_eq!(
+        found(&*store, query(Outcome::Unanswered)).await,
+        [closing.id, open.id]
+    );
     assert_eq!(found(&*store, query(Outcome::Answered)).await, [answer.id]);
 }
 
@@ -181,7 +261,10 @@ pub(crate) async fn an_exchange_is_both_its_records_oldest_first(bench: &Bench) 
     let gateway = Gateway::new();
     let (intent, other) = (gateway.intent(), gateway.intent());
     let outcome = gateway.outcome(&intent, Outcome::Answered);
-    store.append(&[outcome.clone(), other, intent.clone()]).await.unwrap();
+    store
+        .append(&[outcome.clone(), other, intent.clone()])
+        .await
+        .unwrap();
     let exchange_id = intent.facts.exchange_id.unwrap();
 
     let exchange = records(store.exchange(exchange_id).await.unwrap());

@@ -78,11 +78,23 @@ pub(crate) async fn open_intents_are_those_of_the_run_without_an_outcome(bench: 
     let (open, answered, closed) = (gateway.intent(), gateway.intent(), gateway.intent());
     let answer = gateway.outcome(&answered, Outcome::Answered);
     // By another run: it closes the intent all the same.
-    let closing = other.stamp.closing(&closed, Outcome::Unanswered, json!(null));
-    let batch = [open.clone(), answered, closed, answer, closing, other.intent()];
+    let closing = other
+        .stamp
+        .closing(&closed, Outcome::Unanswered, json!(null));
+    let batch = [
+        open.clone(),
+        answered,
+        closed,
+        answer,
+        closing,
+        other.intent(),
+    ];
     store.append(&batch).await.unwrap();
 
-    let intents = store.open_intents(gateway.stamp.run_id(), 10).await.unwrap();
+    let intents = store
+        .open_intents(gateway.stamp.run_id(), 10)
+        .await
+        .unwrap();
     assert_eq!(intents.len(), 1);
     assert_eq!(intents[0].record, open);
 }

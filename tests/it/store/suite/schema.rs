@@ -7,7 +7,16 @@ use crate::store::bench::{Bench, Gateway, all, full};
 pub(crate) async fn an_empty_database_is_outdated(bench: &Bench) {
     let result = bench.store().check_schema().await;
 
-    assert!(matches!(result, Err(Error::Outdated { found: 0, expected: 1.. })), "{result:?}");
+    assert!(
+        matches!(
+            result,
+            Err(Error::Outdated {
+                found: 0,
+                expected: 1..
+            })
+        ),
+        "{result:?}"
+    );
     let store = bench.migrated().await;
     store.check_schema().await.unwrap();
 }
@@ -23,12 +32,21 @@ pub(crate) async fn nothing_works_on_an_empty_database_and_the_error_says_why(be
     let errors = [
         store.append(&[record]).await.unwrap_err(),
         store.page(&Query::default()).await.unwrap_err(),
-        store.renew(uuid::Uuid::max(), "gateway-1").await.unwrap_err(),
+        store
+            .renew(uuid::Uuid::max(), "gateway-1")
+            .await
+            .unwrap_err(),
         store.check_schema().await.unwrap_err(),
     ];
     for error in errors {
-        assert!(matches!(error, Error::Outdated { found: 0, .. }), "{error:?}");
-        assert!(error.to_string().contains("key-backup-gateway migrate"), "{error}");
+        assert!(
+            matches!(error, Error::Outdated { found: 0, .. }),
+            "{error:?}"
+        );
+        assert!(
+            error.to_string().contains("key-backup-gateway migrate"),
+            "{error}"
+        );
     }
 }
 
@@ -65,7 +83,10 @@ pub(crate) async fn a_newer_schema_is_an_error_that_says_so(bench: &Bench) {
         )
         .await;
     for result in [store.check_schema().await, store.migrate().await] {
-        assert!(matches!(result, Err(Error::Newer { found: 9999, .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(Error::Newer { found: 9999, .. })),
+            "{result:?}"
+        );
     }
 }
 
