@@ -14,9 +14,9 @@
 //! # Who does what
 //!
 //! Requests hand [`Facts`](record::Facts) to the [`AuditLog`], which makes a
-//! [`Record`](record::Record) of them and hands it to the one writer. The writer lives on a thread and a runtime of its own, so that neither a
-//! busy gateway delays the trail nor a slow trail the gateway. Beside it the lease says that this
-//! run lives, and closes what dead runs left open.
+//! [`Record`](record::Record) of them and hands it to the one writer. The writer lives on a thread
+//! and a runtime of its own, so that neither a busy gateway delays the trail nor a slow trail the
+//! gateway. Beside it the lease says that this run lives, and closes what dead runs left open.
 
 pub mod export;
 mod lease;

@@ -11,7 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 /// How many frames are kept apart: one of a single byte takes a hundred.
 const FRAMES: usize = 256;
 
-/// A body, frame by frame as it came (many small ones are joined): first what [`peek`](Self::peek) has read, then the rest.
+/// A body, frame by frame as it came (many small ones are joined): first what
+/// [`peek`](Self::peek) has read, then the rest.
 ///
 /// Nothing is lost by looking: data, trailers, errors, and whether the length was known beforehand,
 /// which decides the framing.

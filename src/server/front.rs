@@ -2,6 +2,8 @@
 //! answers on the way out.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -20,12 +22,18 @@ use crate::proxy::{self};
 pub(super) struct Front<S> {
     inner: S,
     hop: Hop,
+    origin: OriginState,
 }
+
+/// Whether the origin answered last. It is said once when it goes and once when it is back, not for
+/// every request: a stranger could fill the disk while the origin is away.
+#[derive(Clone, Default)]
+pub(super) struct OriginState(Arc<AtomicBool>);
 
 pin_project! {
     #[project = Projected]
     pub(super) enum ResponseFuture<F> {
-        Inner { #[pin] inner: F },
+        Inner { #[pin] inner: F, origin: OriginState },
         Malformed { malformed: Malformed },
     }
 }
@@ -44,7 +52,7 @@ fn rescue(error: &proxy::Error) -> Response<Bytes> {
         // Most likely nobody reads this: whoever sent half a body has left.
         proxy::Error::ClientBody(_) => (StatusCode::BAD_REQUEST, "The body ended before its time"),
     };
-    tracing::warn!(
+    tracing::debug!(
         error = error as &dyn std::error::Error,
         http.status = status.as_u16(),
         "a request was not answered by the origin",
@@ -55,8 +63,8 @@ fn rescue(error: &proxy::Error) -> Response<Bytes> {
 // === impl Front ===
 
 impl<S> Front<S> {
-    pub(super) fn new(inner: S, hop: Hop) -> Self {
-        Self { inner, hop }
+    pub(super) fn new(inner: S, hop: Hop, origin: OriginState) -> Self {
+        Self { inner, hop, origin }
     }
 }
 
@@ -78,8 +86,28 @@ where
         match fields::prepare(&mut request, &self.hop) {
             Ok(()) => ResponseFuture::Inner {
                 inner: self.inner.call(request),
+                origin: self.origin.clone(),
             },
             Err(malformed) => ResponseFuture::Malformed { malformed },
+        }
+    }
+}
+
+// === impl OriginState ===
+
+impl OriginState {
+    fn answered(&self) {
+        // Read first: to write is dear when many connections share it.
+        if self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed) {
+            tracing::info!("the origin answers again");
+        }
+    }
+
+    fn failed(&self, error: &proxy::Error) {
+        let is_the_origins = !matches!(error, proxy::Error::ClientBody(_));
+        if is_the_origins && !self.0.swap(true, Ordering::Relaxed) {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "the origin does not answer");
         }
     }
 }
@@ -94,9 +122,16 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(match self.project() {
-            Projected::Inner { inner } => {
-                ready!(inner.poll(context)).unwrap_or_else(|error| rescue(&error).map(Replay::of))
-            }
+            Projected::Inner { inner, origin } => match ready!(inner.poll(context)) {
+                Ok(response) => {
+                    origin.answered();
+                    response
+                }
+                Err(error) => {
+                    origin.failed(&error);
+                    rescue(&error).map(Replay::of)
+                }
+            },
             Projected::Malformed { malformed } => {
                 let text = malformed.to_string();
                 response(StatusCode::BAD_REQUEST, ErrCode::Unknown, &text).map(Replay::of)
