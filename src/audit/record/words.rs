@@ -37,14 +37,14 @@ pub enum Outcome {
     Failed,
 }
 
-/// The word for a [`Verdict`], without its reasons.
+/// The word for a [`Verdict`](crate::policy::Verdict), without its reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Judged {
-    /// [`Verdict::Accept`].
+    /// [`Verdict::Accept`](crate::policy::Verdict::Accept).
     Accept,
-    /// [`Verdict::Clear`].
+    /// [`Verdict::Clear`](crate::policy::Verdict::Clear).
     Clear,
-    /// [`Verdict::Refuse`].
+    /// [`Verdict::Refuse`](crate::policy::Verdict::Refuse).
     Refuse,
 }
 
