@@ -12,7 +12,9 @@
 //! The layer is put around the *whole* service (`guard.layer(router)`), never with
 //! `axum::Router::layer`, which wraps each route after routing. It belongs inside the host's CORS,
 //! request-id and trace layers. Its bodies must be [`Unpin`], as those of axum and hyper are. It
-//! must be called within a tokio runtime.
+//! must be called within a tokio runtime. The client's address and the request id are in the record
+//! if the host puts a [`Client`](crate::client::Client) and a
+//! [`RequestId`](crate::client::RequestId) into the request's extensions.
 //!
 //! ```
 //! # use std::sync::Arc;
