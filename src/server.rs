@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_layer::Layer;
 
-use self::front::{Front, OriginState};
+use self::front::{Alarm, Front};
 use crate::admin::{self, Admin};
 use crate::audit::{self, AuditLog, Health};
 use crate::clock::SystemClock;
@@ -111,12 +111,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> R
         .iter()
         .map(|network| network.0)
         .collect();
-    let origin_state = OriginState::default();
+    let alarm = Alarm::new();
     let mut serving = JoinSet::new();
     for listener in listeners {
         tracing::info!("listening for clients on {}", local(&listener));
         let (service, trusted) = (service.clone(), Arc::clone(&trusted));
-        let origin_state = origin_state.clone();
+        let alarm = alarm.clone();
         let request_id = config.server.request_id.clone();
         let front = move |peer: std::net::SocketAddr| {
             let hop = Hop {
@@ -125,7 +125,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> R
                 trusted: Arc::clone(&trusted),
                 request_id: request_id.clone(),
             };
-            Front::new(service.clone(), hop, origin_state.clone())
+            Front::new(service.clone(), hop, alarm.clone())
         };
         let drain = config.server.drain;
         serving.spawn(listen::serve(

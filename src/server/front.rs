@@ -3,10 +3,11 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -22,18 +23,21 @@ use crate::proxy::{self};
 pub(super) struct Front<S> {
     inner: S,
     hop: Hop,
-    origin: OriginState,
+    alarm: Alarm,
 }
 
-/// Whether the origin answered last. It is said once when it goes and once when it is back, not for
-/// every request: a stranger could fill the disk while the origin is away.
-#[derive(Clone, Default)]
-pub(super) struct OriginState(Arc<AtomicBool>);
+/// How often it is said aloud that the origin did not answer: a stranger could else fill the disk
+/// while it is away.
+#[derive(Clone)]
+pub(super) struct Alarm(Arc<DefaultDirectRateLimiter>);
+
+/// Between two of them.
+const PAUSE: Duration = Duration::from_mins(1);
 
 pin_project! {
     #[project = Projected]
     pub(super) enum ResponseFuture<F> {
-        Inner { #[pin] inner: F, origin: OriginState },
+        Inner { #[pin] inner: F, alarm: Alarm },
         Malformed { malformed: Malformed },
     }
 }
@@ -52,19 +56,14 @@ fn rescue(error: &proxy::Error) -> Response<Bytes> {
         // Most likely nobody reads this: whoever sent half a body has left.
         proxy::Error::ClientBody(_) => (StatusCode::BAD_REQUEST, "The body ended before its time"),
     };
-    tracing::debug!(
-        error = error as &dyn std::error::Error,
-        http.status = status.as_u16(),
-        "a request was not answered by the origin",
-    );
     response(status, ErrCode::Unknown, text)
 }
 
 // === impl Front ===
 
 impl<S> Front<S> {
-    pub(super) fn new(inner: S, hop: Hop, origin: OriginState) -> Self {
-        Self { inner, hop, origin }
+    pub(super) fn new(inner: S, hop: Hop, alarm: Alarm) -> Self {
+        Self { inner, hop, alarm }
     }
 }
 
@@ -86,28 +85,30 @@ where
         match fields::prepare(&mut request, &self.hop) {
             Ok(()) => ResponseFuture::Inner {
                 inner: self.inner.call(request),
-                origin: self.origin.clone(),
+                alarm: self.alarm.clone(),
             },
             Err(malformed) => ResponseFuture::Malformed { malformed },
         }
     }
 }
 
-// === impl OriginState ===
+// === impl Alarm ===
 
-impl OriginState {
-    fn answered(&self) {
-        // Read first: to write is dear when many connections share it.
-        if self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed) {
-            tracing::info!("the origin answers again");
-        }
+impl Alarm {
+    pub(super) fn new() -> Self {
+        let quota = Quota::with_period(PAUSE).expect("a minute is no zero");
+        Self(Arc::new(RateLimiter::direct(quota)))
     }
 
-    fn failed(&self, error: &proxy::Error) {
+    fn ring(&self, error: &proxy::Error, status: StatusCode) {
+        // What a client breaks off is the client's business.
         let is_the_origins = !matches!(error, proxy::Error::ClientBody(_));
-        if is_the_origins && !self.0.swap(true, Ordering::Relaxed) {
-            let error = error as &dyn std::error::Error;
-            tracing::warn!(error, "the origin does not answer");
+        let error = error as &dyn std::error::Error;
+        let status = status.as_u16();
+        if is_the_origins && self.0.check().is_ok() {
+            tracing::warn!({ error, http.status = status }, "the origin did not answer a request");
+        } else {
+            tracing::debug!({ error, http.status = status }, "the origin did not answer a request");
         }
     }
 }
@@ -122,14 +123,12 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(match self.project() {
-            Projected::Inner { inner, origin } => match ready!(inner.poll(context)) {
-                Ok(response) => {
-                    origin.answered();
-                    response
-                }
+            Projected::Inner { inner, alarm } => match ready!(inner.poll(context)) {
+                Ok(response) => response,
                 Err(error) => {
-                    origin.failed(&error);
-                    rescue(&error).map(Replay::of)
+                    let answer = rescue(&error);
+                    alarm.ring(&error, answer.status());
+                    answer.map(Replay::of)
                 }
             },
             Projected::Malformed { malformed } => {
