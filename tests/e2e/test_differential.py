@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import http.client
 import itertools
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from support.gateway import Gateway, Record
+from support.gateway import Gateway
 from support.http import Answer, request
 from support.synapse import STABLE, UNSTABLE, Synapse, User
 from support.targets import SAME, UNPARSEABLE, Target, all_targets
+from support.trail import answered, by_request
 
 VERSIONS = ["synapse", "synapse_msc3391", "synapse_157"]
 
@@ -85,24 +85,6 @@ class Bench:
         if target.method == "DELETE":
             for event_type in (STABLE, UNSTABLE):
                 self.homeserver.write(self.writer, self.content(next(self.numbers)), event_type)
-
-
-def by_request(records: list[Record]) -> dict[str, list[Record]]:
-    found = defaultdict(list)
-    for record in records:
-        found[record["request_id"]].append(record)
-    return found
-
-
-def answered(records: list[Record], *actions: str) -> set[str]:
-    """The types of which the records say that one of `actions` was answered 2xx."""
-    return {
-        record["event_type"]
-        for record in records
-        if record["action"] in actions
-        and record["outcome"] == "answered"
-        and 200 <= record["origin_status"] < 300
-    }
 
 
 @pytest.fixture(params=VERSIONS)

@@ -6,18 +6,18 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.gateway import REPOSITORY, Gateway, Record
+from support.gateway import REPOSITORY, Gateway
 from support.http import Answer, build, connect, read_answer, request
 from support.process import Process, free_port
 from support.synapse import STABLE, UNSTABLE, Synapse, User
 from support.targets import all_targets
+from support.trail import answered, by_request
 
 DEPLOY = REPOSITORY / "deploy"
 
@@ -134,24 +134,6 @@ def edge(
     running = Edge(name, before, guarded.port, homeserver.port, folder)
     yield running
     running.process.stop()
-
-
-def by_request(records: list[Record]) -> dict[str, list[Record]]:
-    found = defaultdict(list)
-    for record in records:
-        found[record["request_id"]].append(record)
-    return found
-
-
-def answered(records: list[Record], *actions: str) -> set[str]:
-    """The types that one of `actions` reached with success, as the trail says."""
-    return {
-        record["event_type"]
-        for record in records
-        if record["action"] in actions
-        and record["phase"] == "outcome"
-        and 200 <= (record["origin_status"] or 0) < 300
-    }
 
 
 def send(edge: Edge, method: str, target: bytes, user: User, name: str, body: Any = None) -> Answer:
