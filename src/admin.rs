@@ -4,6 +4,8 @@
 //! `/health/audit` that it can record. They are apart because a broken trail must not take `/sync`
 //! out of a load balancer. Each is 200 or 503, with its reasons.
 
+mod metrics;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,8 +14,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -51,9 +52,6 @@ struct Report {
     reasons: Vec<Reason>,
 }
 
-/// [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/), which Prometheus reads.
-const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// The routes of the admin listener.
 pub fn router(admin: Admin) -> Router {
     Router::new()
@@ -86,10 +84,9 @@ async fn audit(State(admin): State<Admin>) -> Response {
     })
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &admin.registry) {
-        Ok(()) => ([(CONTENT_TYPE, METRICS)], text).into_response(),
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    match metrics::answer(&admin.registry, &headers) {
+        Ok(answer) => answer,
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

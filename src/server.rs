@@ -20,7 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use prometheus_client::metrics::info::Info;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -61,6 +63,11 @@ pub enum Error {
     /// The operating system has no thread left.
     #[error("the gateway could not be started")]
     System(#[from] io::Error),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
 }
 
 /// What the guard calls, and what it asks about credentials.
@@ -172,8 +179,14 @@ fn local(listener: &TcpListener) -> String {
 
 fn registry() -> Registry {
     let mut registry = Registry::with_prefix("keybackup");
-    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("build", "Which build of the gateway this is", build);
+    // A gauge that is always 1: readers of the older text format know no `info`.
+    let build = Family::<Build, Gauge>::default();
+    build
+        .get_or_create(&Build {
+            version: env!("CARGO_PKG_VERSION"),
+        })
+        .set(1);
+    registry.register("build_info", "Which build of the gateway this is", build);
     registry
 }
 

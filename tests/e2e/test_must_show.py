@@ -147,8 +147,9 @@ def test_health_and_metrics_are_on_the_admin_listener_alone(synapse: Synapse, ga
 
 
 def test_metrics_count_and_parse(synapse: Synapse, gateway: Start) -> None:
-    # Synapse brings it along.
-    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+    # Synapse brings them along.
+    from prometheus_client import parser
+    from prometheus_client.openmetrics import parser as openmetrics
 
     served = gateway(synapse.url)
     alice = synapse.register("alice")
@@ -156,11 +157,17 @@ def test_metrics_count_and_parse(synapse: Synapse, gateway: Start) -> None:
     served.put(alice, {"enabled": "yes"})
     served.get(alice)
     served.request("PUT", alice.path(), token="wrong", body={})
-    answer = served.admin("/metrics")
-    assert "openmetrics-text" in (answer.field("content-type") or "")
-    families = list(text_string_to_metric_families(answer.body.decode()))
-    assert families
-    assert all(family.name.startswith("keybackup_") for family in families)
+    accept = [("Accept", "application/openmetrics-text; version=1.0.0")]
+    for fields, content_type, read in (
+        (accept, "application/openmetrics-text", openmetrics),
+        ([], "text/plain", parser),
+    ):
+        answer = served.admin("/metrics", fields=fields)
+        assert (answer.field("content-type") or "").startswith(content_type)
+        families = list(read.text_string_to_metric_families(answer.body.decode()))
+        assert families
+        assert all(family.name.startswith("keybackup_") for family in families)
+        assert all(family.type != "unknown" and family.documentation for family in families)
     assert served.metric("keybackup_verdicts_total", action="write", verdict="accept") == 1
     assert served.metric("keybackup_verdicts_total", action="write", verdict="refuse") == 1
     assert served.metric("keybackup_violations_total", code="field_not_boolean") == 1

@@ -116,9 +116,9 @@ class Gateway:
         """A plainly spelt read with the user's own token."""
         return self.request("GET", user.path(event_type), token=user.token, **rest)
 
-    def admin(self, path: str) -> Answer:
-        """A GET on the admin listener."""
-        return request(self.admin_port, "GET", path)
+    def admin(self, path: str, **rest: Any) -> Answer:
+        """A GET on the admin listener. `rest` as for `build`."""
+        return request(self.admin_port, "GET", path, **rest)
 
     def health(self, which: str) -> int:
         """The status of `/health/{which}`."""
