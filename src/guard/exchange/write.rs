@@ -7,7 +7,7 @@ use http::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
-use super::{Exchange, LOOK, facts};
+use super::{Exchange, facts};
 use crate::audit::record::{Facts, Outcome, Phase};
 use crate::audit::{Mode, Patience};
 use crate::guard::body::{Replay, Seen};
@@ -163,7 +163,7 @@ impl Exchange {
         request.headers_mut().remove(EXPECT);
         let end = Instant::now() + self.shared.config.timeout;
         let called = inner
-            .call(request, end, |status| !status.is_success(), LOOK)
+            .call(request, end, |status| !status.is_success())
             .await;
         let (outcome, status) = match &called {
             Called::Answered(response, _) => {
