@@ -17,7 +17,7 @@ use crate::guard::body::{Replay, Seen};
 use crate::guard::inner::{Ask, Called, Guarded, Inner, LOOK};
 use crate::guard::metrics::OnlyCounted;
 use crate::guard::refusal;
-use crate::identity::{Answer, Credentials, Identify, Identity};
+use crate::identity::{Answer, Credentials, Identity};
 use crate::matrix::error::errcode_of;
 use crate::policy::Verdict;
 

@@ -14,7 +14,7 @@ use crate::guard::body::{Replay, Seen};
 use crate::guard::inner::{Ask, Called, Guarded, Inner};
 use crate::guard::metrics::OnlyCounted;
 use crate::guard::refusal;
-use crate::identity::{Answer, Credentials, Identify, Unavailable};
+use crate::identity::{Answer, Credentials, Unavailable};
 use crate::matrix::Action;
 use crate::matrix::error::errcode_of;
 use crate::policy::{self, Verdict, Violation, Violations};
