@@ -63,7 +63,7 @@ async fn a_silent_server_is_unavailable_in_time_and_found_again() {
 }
 
 #[tokio::test]
-async fn callers_that_give_up_hold_no_connections() {
+async fn those_who_give_up_hold_no_connections() {
     let bench = Bench::postgres().await;
     let store = bench.migrated().await;
     let record = Gateway::new().record(full());
