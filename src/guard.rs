@@ -113,6 +113,7 @@ struct Shared {
     audit: AuditLog,
     policy: Policy,
     config: Config,
+    /// By [`Limits::unknown_per_second`]; `None` if that is none at all.
     unknown: Option<DefaultDirectRateLimiter>,
     under_way: Tally,
     metrics: Metrics,
