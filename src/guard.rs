@@ -38,7 +38,7 @@
 //! # }
 //! ```
 
-pub mod body;
+mod body;
 mod exchange;
 mod facts;
 mod inner;

@@ -201,12 +201,6 @@ impl AuditLog {
         self.shared.stamp.new_id()
     }
 
-    /// Which run of the gateway writes.
-    #[must_use]
-    pub fn run_id(&self) -> Uuid {
-        self.shared.stamp.run_id()
-    }
-
     /// Whether the trail can be written to.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
