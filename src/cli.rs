@@ -1,6 +1,6 @@
 //! The command line: what is asked for, and who does it.
 //!
-//! The only file that reads the environment and that writes to standard output.
+//! Only this module reads the environment, and only it writes to standard output.
 
 mod audit;
 

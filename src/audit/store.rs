@@ -27,6 +27,13 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// 3. A record whose id is there already is skipped: to append twice is to append once.
 /// 4. What was appended comes back as it was, to the microsecond.
 /// 5. A record never changes.
+///
+/// # Errors
+///
+/// Every method ends in time, and says [`Error::Unavailable`] if the store is not to be had, and
+/// [`Error::Outdated`] or [`Error::Newer`] if a table is missing. Only `append` refuses records
+/// ([`Error::Refused`]), only `migrate` says [`Error::Migrate`], and only what gives records back
+/// [`Error::Unreadable`].
 pub trait Store: Send + Sync + 'static {
     /// Appends a batch, in one statement.
     fn append<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, Result<(), Error>>;
