@@ -21,7 +21,7 @@
 pub mod export;
 mod lease;
 mod log;
-pub mod metrics;
+mod metrics;
 mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;

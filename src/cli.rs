@@ -1,6 +1,6 @@
 //! The command line: what is asked for, and who does it.
 //!
-//! The only file that reads the environment and that writes to standard output.
+//! Only this module reads the environment, and only it writes to standard output.
 
 mod audit;
 
@@ -151,7 +151,7 @@ fn serve(config: &Config) -> anyhow::Result<()> {
 
 fn check(config: &Config) -> anyhow::Result<()> {
     // Nothing is connected to: what can be known without the network is checked.
-    small_runtime()?.block_on(async { trail::open(&config.database).map(drop) })?;
+    trail::check(&config.database)?;
     say("the configuration is good")
 }
 

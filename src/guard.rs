@@ -38,7 +38,7 @@
 //! # }
 //! ```
 
-pub mod body;
+mod body;
 mod exchange;
 mod facts;
 mod inner;
@@ -113,6 +113,7 @@ struct Shared {
     audit: AuditLog,
     policy: Policy,
     config: Config,
+    /// By [`Limits::unknown_per_second`]; `None` if that is none at all.
     unknown: Option<DefaultDirectRateLimiter>,
     under_way: Tally,
     metrics: Metrics,

@@ -13,7 +13,6 @@ mod whoami;
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -176,13 +175,58 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-// === impl Arc<dyn Identify> ===
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
 
-impl<I: Identify + ?Sized> Identify for Arc<I> {
-    fn identify(
-        &self,
-        credentials: Credentials,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send + '_>> {
-        (**self).identify(credentials)
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    /// The digest of a request with these fields and from this address.
+    fn digest(query: &str, fields: &[(&str, &str)], address: Option<[u8; 4]>) -> [u8; 32] {
+        let mut request = Request::get(format!("/a{query}"));
+        for (name, line) in fields {
+            request = request.header(*name, *line);
+        }
+        let mut request = request.body(()).unwrap();
+        if let Some(address) = address {
+            request.extensions_mut().insert(Client {
+                address: Some(address.into()),
+                ..Client::default()
+            });
+        }
+        Credentials::of(&request).digest(&KEY)
+    }
+
+    #[test]
+    fn credentials_that_differ_in_anything_have_different_digests() {
+        let all = [
+            digest("", &[], None),
+            digest("?", &[], None),
+            digest("?a", &[], None),
+            digest("", &[], Some([192, 0, 2, 1])),
+            digest("?192.0.2.1", &[], None),
+            digest("", &[("authorization", "")], None),
+            digest("", &[("authorization", "a")], None),
+            digest("", &[("authorization", "a"), ("authorization", "b")], None),
+            digest("", &[("authorization", "b"), ("authorization", "a")], None),
+            digest("", &[("authorization", "ab")], None),
+            digest("", &[("host", "a")], None),
+            digest("", &[("user-agent", "a")], None),
+        ];
+        assert_eq!(HashSet::from(all).len(), all.len());
+    }
+
+    #[test]
+    fn what_a_homeserver_is_not_told_makes_no_difference() {
+        let cookie = digest("?a", &[("cookie", "b")], None);
+        assert_eq!(cookie, digest("?a", &[], None));
+    }
+
+    #[test]
+    fn a_digest_is_worth_nothing_without_its_key() {
+        let credentials = Credentials::of(&Request::get("/a").body(()).unwrap());
+        assert_ne!(credentials.digest(&KEY), credentials.digest(&[8; 32]));
     }
 }

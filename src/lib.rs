@@ -11,6 +11,7 @@
 //! | [`matrix`], [`policy`] | the specification, and what is done about it: pure |
 //! | [`audit`] | the trail: records, stores, the writer; the only one that knows SQL |
 //! | [`identity`], [`client`] | who is asking, and from where |
+//! | [`clock`] | what time it is |
 //! | [`guard`] | the tower layer |
 //! | `proxy`, `admin`, `config`, `telemetry`, `server` | the gateway: feature `gateway` |
 //!

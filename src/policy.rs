@@ -259,6 +259,7 @@ impl Policy {
             (Some(refusal), _) => refusal,
             (None, Some(Said::Preference(preference))) => Verdict::Accept(preference),
             (None, Some(Said::Nothing)) => self.judge_clear(),
+            // What says nothing has an error that says why. Were there none, it would still be refused.
             (None, None) => Verdict::refuse(Violation::NotJson),
         }
     }

@@ -201,12 +201,6 @@ impl AuditLog {
         self.shared.stamp.new_id()
     }
 
-    /// Which run of the gateway writes.
-    #[must_use]
-    pub fn run_id(&self) -> Uuid {
-        self.shared.stamp.run_id()
-    }
-
     /// Whether the trail can be written to.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
@@ -252,9 +246,11 @@ impl AuditLog {
             // Fails when the writer has stopped: then the next run closes the intent.
             tokio::spawn(async move { jobs.send(job).await.is_ok() });
         }
-        result
-            .map(|()| Receipt(()))
-            .inspect_err(|lost| self.shared.metrics.lost(*lost))
+        result.map(|()| Receipt(())).inspect_err(|lost| match lost {
+            // Counted by the writer, which knows of those that nobody waits for as well.
+            Lost::Refused => {}
+            Lost::Deadline | Lost::Stopped => self.shared.metrics.lost(*lost),
+        })
     }
 
     /// Appends a record of an exchange some time soon, and waits for nothing. If too much is

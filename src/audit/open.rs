@@ -15,6 +15,13 @@ enum Purpose {
     Read,
 }
 
+/// What a store is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Sqlite,
+    Postgres,
+}
+
 /// Whether [`open`] would say that something is wrong with `config`. Needs no runtime.
 ///
 /// # Errors
@@ -53,13 +60,6 @@ pub fn open(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
 /// As [`open`].
 pub fn open_existing(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
     open_for(Purpose::Read, config)
-}
-
-/// What a store is kept in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
-    Sqlite,
-    Postgres,
 }
 
 fn open_for(purpose: Purpose, config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {

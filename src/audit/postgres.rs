@@ -38,11 +38,6 @@ pub struct PgStore {
     pool: PgPool,
 }
 
-/// Whether [`PgStore::open`] would say that something is wrong with `config`.
-pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
-    options::parse(config).map(drop)
-}
-
 /// A connection that goes back to the pool only if nothing went wrong with it.
 struct Held(Option<PoolConnection<Postgres>>);
 
@@ -70,32 +65,20 @@ impl PgStore {
         Ok(Held(Some(self.pool.acquire().await?)))
     }
 
-    /// `work`, for at most `limit`. If a table is missing, the error says which schema is there.
+    /// See [`store::bounded`].
     fn bounded<'a, T: Send + 'a>(
         &'a self,
         limit: Duration,
         work: impl Future<Output = Result<T, Error>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, Error>> {
-        Box::pin(async move {
-            let result = within(limit, work).await;
-            match result {
-                Err(error) if store::blames_the_schema(&error) => {
-                    within(ROUTINE, schema::check(self)).await?;
-                    Err(error)
-                }
-                result => result,
-            }
-        })
+        let check = store::within(ROUTINE, schema::check(self));
+        store::bounded(limit, work, check)
     }
 }
 
-async fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    tokio::time::timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| Err(Error::too_slow()))
+/// Whether [`PgStore::open`] would say that something is wrong with `config`.
+pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
+    options::parse(config).map(drop)
 }
 
 impl Store for PgStore {

@@ -98,37 +98,20 @@ impl SqliteStore {
         self.pool.begin_with(BEGIN_WRITE).await
     }
 
-    /// `work`, for at most `limit`. If a table is missing, the error says which schema is there.
+    /// See [`store::bounded`].
     fn bounded<'a, T: Send + 'a>(
         &'a self,
         limit: Duration,
         work: impl Future<Output = Result<T, Error>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, Error>> {
-        Box::pin(async move {
-            let result = within(limit, work).await;
-            match result {
-                Err(error) if store::blames_the_schema(&error) => {
-                    within(ROUTINE, schema::check(self)).await?;
-                    Err(error)
-                }
-                result => result,
-            }
-        })
+        let check = store::within(ROUTINE, schema::check(self));
+        store::bounded(limit, work, check)
     }
 }
 
 /// Whether [`SqliteStore::open`] would say that something is wrong with `config`.
 pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
     parse(config).map(drop)
-}
-
-async fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    tokio::time::timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| Err(Error::too_slow()))
 }
 
 fn pool(options: SqliteConnectOptions) -> SqlitePool {

@@ -3,6 +3,8 @@
 mod error;
 
 use std::pin::Pin;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -10,7 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) use self::error::blames_the_schema;
+use self::error::blames_the_schema;
 pub use self::error::{Error, OpenError};
 use super::record::{Judged, Outcome, Record, Stored};
 use crate::matrix::Action;
@@ -25,6 +27,13 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// 3. A record whose id is there already is skipped: to append twice is to append once.
 /// 4. What was appended comes back as it was, to the microsecond.
 /// 5. A record never changes.
+///
+/// # Errors
+///
+/// Every method ends in time, and says [`Error::Unavailable`] if the store is not to be had, and
+/// [`Error::Outdated`] or [`Error::Newer`] if a table is missing. Only `append` refuses records
+/// ([`Error::Refused`]), only `migrate` says [`Error::Migrate`], and only what gives records back
+/// [`Error::Unreadable`].
 pub trait Store: Send + Sync + 'static {
     /// Appends a batch, in one statement.
     fn append<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, Result<(), Error>>;
@@ -129,6 +138,37 @@ pub(super) fn compare_versions(
         std::cmp::Ordering::Equal => Ok(()),
         std::cmp::Ordering::Greater => Err(Error::Newer { found, expected }),
     }
+}
+
+/// `work`, for at most `limit`. If it fails because a table or a column is missing, `check` says which
+/// schema is there.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn bounded<'a, T: Send + 'a>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Error>> + Send + 'a,
+    check: impl Future<Output = Result<(), Error>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, Error>> {
+    Box::pin(async move {
+        let result = within(limit, work).await;
+        match result {
+            Err(error) if blames_the_schema(&error) => {
+                check.await?;
+                Err(error)
+            }
+            result => result,
+        }
+    })
+}
+
+/// `work`, for at most `limit`.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::too_slow()))
 }
 
 // === impl Config ===

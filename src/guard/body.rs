@@ -11,8 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 /// How many frames are kept apart: one of a single byte takes a hundred.
 const FRAMES: usize = 256;
 
-/// A body, frame by frame as it came (many small ones are joined): first what
-/// [`peek`](Self::peek) has read, then the rest.
+/// A body, frame by frame as it came (many small ones are joined): first what the guard has read,
+/// then the rest.
 ///
 /// Nothing is lost by looking: data, trailers, errors, and whether the length was known beforehand,
 /// which decides the framing.
@@ -29,7 +29,7 @@ impl<B: Body + Unpin> Unpin for Replay<B> {}
 
 /// What [`Replay::peek`] has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub(super) enum Seen {
     /// All of the body.
     All,
     /// The limit was passed before the end.
@@ -67,8 +67,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
     }
 
     /// The data that has been read and not yet sent on, in one piece.
-    #[must_use]
-    pub fn read(&self) -> Bytes {
+    pub(super) fn read(&self) -> Bytes {
         let mut data = self
             .front
             .iter()
@@ -97,7 +96,7 @@ impl<B: Body<Data = Bytes> + Unpin> Replay<B> {
 
     /// Reads on until the end, or until more than `limit` bytes of data have been read. May be
     /// dropped at any time: what was read stays.
-    pub async fn peek(&mut self, limit: usize) -> Seen {
+    pub(super) async fn peek(&mut self, limit: usize) -> Seen {
         let mut length: usize = self
             .front
             .iter()

@@ -19,9 +19,6 @@ use crate::matrix::Action;
 use crate::matrix::route::Route;
 use crate::policy::{Verdict, Violation};
 
-/// How much of an answer is looked at, in bytes.
-const LOOK: usize = 64 * 1024;
-
 /// One guarded request.
 pub(super) struct Exchange {
     shared: Arc<Shared>,

@@ -10,6 +10,9 @@ use tower_service::Service;
 
 use super::body::{Replay, Seen};
 
+/// How much of an answer is looked at, in bytes.
+pub(super) const LOOK: usize = 64 * 1024;
+
 /// The bodies that a guard takes, in one word.
 pub(super) trait Guarded: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static {}
 
@@ -66,14 +69,13 @@ pub(super) enum Called<R: Body, E> {
 // === impl Inner ===
 
 impl<S, E> Inner<S, E> {
-    /// Calls the service, and looks at the first `look` bytes of an answer for which `interests`
+    /// Calls the service, and looks at the first [`LOOK`] bytes of an answer for which `interests`
     /// says so. What does not come before `end` is left unread.
     pub(super) async fn call<B>(
         mut self,
         request: Request<Replay<B>>,
         end: Instant,
         interests: impl FnOnce(StatusCode) -> bool + Send,
-        look: usize,
     ) -> Called<S::Body, E>
     where
         S: Ask<B, Error = E>,
@@ -88,7 +90,7 @@ impl<S, E> Inner<S, E> {
         };
         let mut seen = Seen::TooMuch;
         if interests(response.status()) {
-            seen = timeout_at(end, response.body_mut().peek(look))
+            seen = timeout_at(end, response.body_mut().peek(LOOK))
                 .await
                 .unwrap_or(Seen::TooMuch);
         }

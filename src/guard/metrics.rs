@@ -8,7 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::audit::record::Outcome;
+use crate::audit::record::{Judged, Outcome};
 use crate::matrix::Action;
 use crate::policy::{Verdict, Violation};
 
@@ -66,8 +66,6 @@ struct ActionLabel {
     action: &'static str,
 }
 
-const VERDICTS: [&str; 3] = ["accept", "clear", "refuse"];
-
 // === impl Metrics ===
 
 impl Metrics {
@@ -117,7 +115,8 @@ impl Metrics {
 
     fn start_at_zero(&self) {
         for action in Action::ALL.map(Action::as_str) {
-            for verdict in VERDICTS {
+            for verdict in Judged::ALL {
+                let verdict = verdict.as_str();
                 drop(
                     self.verdicts
                         .get_or_create(&VerdictLabel { action, verdict }),

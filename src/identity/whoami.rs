@@ -163,6 +163,3 @@ fn request<B: Default>(credentials: Credentials) -> Option<Request<B>> {
     }
     Some(request)
 }
-
-#[cfg(test)]
-mod tests;

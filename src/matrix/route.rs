@@ -7,7 +7,7 @@
 //! percent-decoded, exactly once, so that `m%2Ekey_backup` is caught and `%2F` cannot forge a
 //! segment. Nothing is normalised: no homeserver normalises either.
 //!
-//! The caller forwards the original bytes, whatever is recognised here.
+//! Whoever forwards the request sends its original bytes, whatever is recognised here.
 
 use http::Method;
 use percent_encoding::percent_decode_str;

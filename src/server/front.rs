@@ -15,11 +15,10 @@ use tower_service::Service;
 
 use crate::guard::Replay;
 use crate::matrix::error::{ErrCode, response};
+use crate::proxy;
 use crate::proxy::fields::{self, Hop, Malformed};
-use crate::proxy::{self};
 
 /// Stands before everything else on one connection.
-#[derive(Clone)]
 pub(super) struct Front<S> {
     inner: S,
     hop: Hop,

@@ -13,6 +13,7 @@
 //! treated the same, as Synapse (Twisted) and hyper-based homeservers do. What must not die with the
 //! client has a task of its own.
 
+use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
@@ -36,7 +37,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// of the request before.
 ///
 /// So it bounds slow senders and idle connections alike. Above the minute for which nginx keeps an
-/// unused connection to us by default: so the closing is nginx's, and no request of its meets ours.
+/// unused connection to us by default: so the closing is nginx's, and no request of nginx's meets ours.
 const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The pause after an accept that failed for want of something (descriptors, memory): long enough
@@ -58,7 +59,7 @@ pub async fn serve<M, S, B>(
 ) -> usize
 where
     M: FnMut(SocketAddr) -> S,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
     B: Body<Data = Bytes> + Send + 'static,
@@ -76,7 +77,7 @@ where
         tokio::select! {
             () = &mut shutdown => break,
             (stream, peer) = acceptor.accept() => {
-                let service = AtOnce(make(peer));
+                let service = AtOnce(RefCell::new(make(peer)));
                 let connection = http.serve_connection(TokioIo::new(stream), service);
                 let connection = graceful.watch(connection);
                 connections.spawn(async move {
@@ -131,7 +132,9 @@ fn log_panic(ended: Result<(), JoinError>) {
 /// `hyper_util`'s adapter does so when its future is first polled. By then hyper may have seen that the
 /// client is gone, and the request, sent in full, would be dropped unseen: a homeserver would have
 /// acted on it.
-struct AtOnce<S>(S);
+///
+/// The service is its connection's own, and is called by one task: nothing else can have borrowed it.
+struct AtOnce<S>(RefCell<S>);
 
 /// A listener that never fails.
 struct Acceptor {
@@ -144,14 +147,14 @@ struct Acceptor {
 
 impl<S> hyper::service::Service<Request<Incoming>> for AtOnce<S>
 where
-    S: Service<Request<Incoming>> + Clone,
+    S: Service<Request<Incoming>>,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
 
     fn call(&self, request: Request<Incoming>) -> S::Future {
-        self.0.clone().call(request)
+        self.0.borrow_mut().call(request)
     }
 }
 

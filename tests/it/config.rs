@@ -1,7 +1,5 @@
 //! The configuration: the sample holds the defaults, every mistake is named, later layers win.
 
-#![expect(clippy::unwrap_used, reason = "what a helper cannot do fails its test")]
-
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};

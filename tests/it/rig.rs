@@ -28,6 +28,8 @@ pub(crate) const TOKEN: &str = "Bearer alice";
 
 /// Long enough for whatever ends, on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
+/// Between two looks at what is awaited.
+const BRIEFLY: Duration = Duration::from_millis(5);
 
 /// A guard with everything around it.
 pub(crate) struct Rig {
@@ -151,6 +153,34 @@ impl Rig {
         records.retain(|stored| stored.record.facts.exchange_id.is_some());
         records.reverse();
         records
+    }
+
+    /// The same, once there are `count` of them, whatever is under way.
+    pub(crate) async fn stored_once(&self, count: usize) -> Vec<Stored> {
+        let coming = async {
+            loop {
+                let stored = self.stored().await;
+                if stored.len() >= count {
+                    return stored;
+                }
+                tokio::time::sleep(BRIEFLY).await;
+            }
+        };
+        tokio::time::timeout(SOON, coming)
+            .await
+            .expect("the records are stored in time")
+    }
+
+    /// Waits until the homeserver has got a request other than whoami.
+    pub(crate) async fn arrival(&self) {
+        let arriving = async {
+            while self.homeserver.requests().is_empty() {
+                tokio::time::sleep(BRIEFLY).await;
+            }
+        };
+        tokio::time::timeout(SOON, arriving)
+            .await
+            .expect("the request arrives in time");
     }
 
     /// The value of a metric, by the beginning of its line.

@@ -62,6 +62,10 @@ impl Stamp {
     }
 
     /// A record of `kind` that says `facts`.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no random bytes.
     #[must_use]
     pub fn record(&self, kind: Kind, facts: Facts) -> Record {
         self.record_with_id(self.new_id(), kind, facts)
@@ -71,6 +75,10 @@ impl Stamp {
     /// that two closers write one record.
     ///
     /// `detail` says why it was closed.
+    ///
+    /// # Panics
+    ///
+    /// As [`record`](Self::record).
     #[must_use]
     pub fn closing(&self, intent: &Record, outcome: Outcome, detail: Value) -> Record {
         let facts = Facts {

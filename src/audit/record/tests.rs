@@ -3,8 +3,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 
-use super::{Commitment, Facts, Kind, Outcome, Phase, Stamp, text};
+use super::{Commitment, Facts, Judged, Kind, Outcome, Phase, Stamp, text};
 use crate::clock::{Clock, MockClock};
+use crate::matrix::Preference;
+use crate::policy::{Verdict, Violation};
 
 fn stamp() -> (Arc<MockClock>, Stamp) {
     let now = DateTime::parse_from_rfc3339("2026-11-23T12:00:00.123456Z").unwrap();
@@ -101,6 +103,18 @@ fn a_commitment_keeps_its_format() {
         hex::encode(hash),
         "71e65fe054d712314f215dc8d69e68f68a8f80cfd862b6da896352f7b3f7b756"
     );
+}
+
+#[test]
+fn a_record_holds_the_word_of_its_verdict() {
+    for verdict in [
+        Verdict::Accept(Preference::Enabled),
+        Verdict::Clear,
+        Verdict::refuse(Violation::NotJson),
+    ] {
+        let facts = Facts::default().judged(&verdict);
+        assert_eq!(facts.verdict.map(Judged::as_str), Some(verdict.code()));
+    }
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn blames_the_moment(error: &sqlx::Error) -> bool {
 
 /// Whether a table or a column is not there: the schema is not what this build expects.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(in crate::audit) fn blames_the_schema(error: &Error) -> bool {
+pub(super) fn blames_the_schema(error: &Error) -> bool {
     let (Error::Unavailable(sqlx::Error::Database(error))
     | Error::Refused(sqlx::Error::Database(error))) = error
     else {

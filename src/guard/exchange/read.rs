@@ -10,14 +10,14 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{Exchange, LOOK, facts};
+use super::{Exchange, facts};
 use crate::audit::Reads;
 use crate::audit::record::{Outcome, Phase};
 use crate::guard::body::{Replay, Seen};
-use crate::guard::inner::{Ask, Called, Guarded, Inner};
+use crate::guard::inner::{Ask, Called, Guarded, Inner, LOOK};
 use crate::guard::metrics::OnlyCounted;
 use crate::guard::refusal;
-use crate::identity::{Answer, Credentials, Identify, Identity};
+use crate::identity::{Answer, Credentials, Identity};
 use crate::matrix::error::errcode_of;
 use crate::policy::Verdict;
 
@@ -39,7 +39,7 @@ impl Exchange {
         });
         let is_head = request.method() == Method::HEAD;
         let end = Instant::now() + self.shared.config.timeout;
-        let (response, seen) = match inner.call(request, end, |_| true, LOOK).await {
+        let (response, seen) = match inner.call(request, end, |_| true).await {
             Called::Answered(response, seen) => (response, seen),
             Called::NeverSent(error) | Called::Failed(error) => {
                 self.only_counted(OnlyCounted::ReadNotAnswered, StatusCode::BAD_GATEWAY);

@@ -7,14 +7,14 @@ use http::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
-use super::{Exchange, LOOK, facts};
+use super::{Exchange, facts};
 use crate::audit::record::{Facts, Outcome, Phase};
 use crate::audit::{Mode, Patience};
 use crate::guard::body::{Replay, Seen};
 use crate::guard::inner::{Ask, Called, Guarded, Inner};
 use crate::guard::metrics::OnlyCounted;
 use crate::guard::refusal;
-use crate::identity::{Answer, Credentials, Identify, Unavailable};
+use crate::identity::{Answer, Credentials, Unavailable};
 use crate::matrix::Action;
 use crate::matrix::error::errcode_of;
 use crate::policy::{self, Verdict, Violation, Violations};
@@ -163,7 +163,7 @@ impl Exchange {
         request.headers_mut().remove(EXPECT);
         let end = Instant::now() + self.shared.config.timeout;
         let called = inner
-            .call(request, end, |status| !status.is_success(), LOOK)
+            .call(request, end, |status| !status.is_success())
             .await;
         let (outcome, status) = match &called {
             Called::Answered(response, _) => {

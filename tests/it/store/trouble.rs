@@ -6,10 +6,21 @@ use std::time::{Duration, Instant};
 use key_backup_gateway::audit::postgres::PgStore;
 use key_backup_gateway::audit::record::Record;
 use key_backup_gateway::audit::store::{Error, Query, Store};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 
 use super::bench::{Bench, Gateway, all, config, full};
 use crate::cluster::Cluster;
+
+/// Somebody else's transaction, which has locked the table.
+async fn locked(bench: &Bench) -> Transaction<'static, Postgres> {
+    let pool = PgPool::connect(&bench.url()).await.unwrap();
+    let mut other = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE audit_record")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    other
+}
 
 #[tokio::test]
 async fn appended_records_survive_a_server_that_is_killed() {
@@ -63,16 +74,11 @@ async fn a_silent_server_is_unavailable_in_time_and_found_again() {
 }
 
 #[tokio::test]
-async fn callers_that_give_up_hold_no_connections() {
+async fn those_who_give_up_hold_no_connections() {
     let bench = Bench::postgres().await;
     let store = bench.migrated().await;
     let record = Gateway::new().record(full());
-    let pool = PgPool::connect(&bench.url()).await.unwrap();
-    let mut other = pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE audit_record")
-        .execute(&mut *other)
-        .await
-        .unwrap();
+    let other = locked(&bench).await;
     let brief = Duration::from_millis(300);
     let appends = (0..10).map(|_| {
         let (store, record) = (Arc::clone(&store), record.clone());
@@ -99,12 +105,7 @@ async fn callers_that_give_up_hold_no_connections() {
 async fn a_table_that_is_locked_is_unavailable_in_time() {
     let bench = Bench::postgres().await;
     let store = bench.migrated().await;
-    let pool = PgPool::connect(&bench.url()).await.unwrap();
-    let mut other = pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE audit_record")
-        .execute(&mut *other)
-        .await
-        .unwrap();
+    let _other = locked(&bench).await;
     let begun = Instant::now();
     let result = store.append(&[Gateway::new().record(full())]).await;
 

@@ -11,26 +11,27 @@ use http_body::{Body, Frame};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use key_backup_gateway::proxy::Error;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 use tower::Service;
 
 use super::{Gateway, PATIENCE, closing, forward};
 use crate::origin::{Answer, Origin};
 
+/// Long enough to connect to whoever accepts.
+const BRIEF: Duration = Duration::from_millis(300);
+
 async fn put(origin: SocketAddr, connect_timeout: Duration) -> Result<Response<Incoming>, Error> {
     let request = Request::put("/a").body(Full::<Bytes>::from("{}")).unwrap();
     let asking = forward(origin, connect_timeout).call(request);
-    tokio::time::timeout(PATIENCE, asking)
-        .await
-        .expect("it fails in time")
+    timeout(PATIENCE, asking).await.expect("it fails in time")
 }
 
 #[tokio::test]
 async fn nothing_was_sent_to_a_port_that_refuses() {
-    let origin = Origin::start(|_| Answer::stall()).await;
-    let address = origin.address();
-    drop(origin);
-    // The listener closes when its task ends.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
     let error = put(address, PATIENCE).await.unwrap_err();
     assert!(matches!(error, Error::Connect(_)), "{error:?}");
     assert!(error.never_sent());
@@ -39,18 +40,17 @@ async fn nothing_was_sent_to_a_port_that_refuses() {
 #[tokio::test]
 async fn nothing_was_sent_when_connecting_takes_too_long() {
     // Nobody accepts, and the queue is full: Linux drops further connections' SYNs.
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
-    let queue: Vec<_> = (0..8)
-        .map(|_| tokio::spawn(tokio::net::TcpStream::connect(address)))
-        .collect();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let error = put(address, Duration::from_millis(300)).await.unwrap_err();
+    let mut queue = Vec::new();
+    while let Ok(connected) = timeout(BRIEF, TcpStream::connect(address)).await {
+        queue.push(connected.unwrap());
+    }
+    let error = put(address, BRIEF).await.unwrap_err();
     assert!(matches!(error, Error::ConnectTimeout), "{error:?}");
     assert!(error.never_sent());
-    drop(queue);
 }
 
 #[tokio::test]
