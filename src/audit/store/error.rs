@@ -203,4 +203,13 @@ impl OpenError {
     pub fn key(&self) -> &'static str {
         self.key
     }
+
+    /// What is wrong with it, and what to do.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{}: {source}", self.reason),
+            None => self.reason.clone(),
+        }
+    }
 }
