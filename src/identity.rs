@@ -64,7 +64,8 @@ pub struct Credentials {
 pub enum Answer {
     /// A user's.
     Known(Identity),
-    /// Nobody's, or not now: its 401, 403 or 429, to be relayed as the answer.
+    /// Nobody's, or not now: its 401, 403 or 429, to be relayed as the answer; or a 502, if it can
+    /// say of others who they are, and fails at these credentials alone.
     Refused(Response<Bytes>),
     /// It could not be had.
     Unavailable(Unavailable),
@@ -135,6 +136,15 @@ impl Credentials {
             fields,
             query: request.uri().query().map(Box::from),
             client: request.extensions().get::<Client>().cloned(),
+        }
+    }
+
+    /// No credentials at all: whoever asks with these asks whether the homeserver answers.
+    fn none() -> Self {
+        Self {
+            fields: HeaderMap::new(),
+            query: None,
+            client: None,
         }
     }
 

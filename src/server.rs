@@ -49,7 +49,8 @@ pub enum Error {
     /// The trail cannot be opened.
     #[error(transparent)]
     Open(#[from] audit::OpenError),
-    /// The schema is not what this build expects, and it may not, or cannot, change it.
+    /// The database's schema or encoding is not what this build expects, and it may not, or cannot,
+    /// change it.
     #[error("{0}")]
     Outdated(String),
     /// An address cannot be listened on.
@@ -209,7 +210,7 @@ async fn open_trail(config: &Config, registry: &mut Registry) -> Result<AuditLog
     let first = tokio::time::timeout(FIRST_WORD, first).await;
     if let Ok(Ok(health)) = first
         && let Health::Failing {
-            code: Health::OUTDATED | Health::NEWER,
+            code: Health::OUTDATED | Health::NEWER | Health::ENCODING,
             message,
         } = &*health
     {

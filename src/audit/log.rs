@@ -107,6 +107,8 @@ impl Health {
     pub const OUTDATED: &str = "schema_outdated";
     /// The code of a schema that a newer build has made.
     pub const NEWER: &str = "schema_newer";
+    /// The code of a database that cannot hold all text.
+    pub const ENCODING: &str = "database_encoding";
 
     pub(super) fn of(error: &store::Error) -> Self {
         let code = match error {
@@ -114,6 +116,7 @@ impl Health {
             store::Error::Refused(_) => "store_refused",
             store::Error::Outdated { .. } => Self::OUTDATED,
             store::Error::Newer { .. } => Self::NEWER,
+            store::Error::Encoding { .. } => Self::ENCODING,
             store::Error::Migrate(_) => "migration_failed",
             store::Error::Unreadable { .. } => "store_unreadable",
         };

@@ -2,14 +2,18 @@
 //!
 //! Several processes may use the file. It is in WAL mode, so readers and the one writer of the
 //! moment do not wait for each other, and a commit is an fsync. Only [`Store::migrate`] makes the
-//! file, for its owner alone (mode 0600); everything else fails if it is not there.
+//! file, for its owner alone (mode 0600); everything else fails if it is not there. Nothing is
+//! written to a file that was removed or replaced meanwhile.
 
 mod append;
 mod read;
 mod runs;
 mod schema;
 
+use std::fs::Metadata;
+use std::io;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -35,10 +39,17 @@ const LONG: Duration = Duration::from_mins(1);
 /// in the middle.
 const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
+const MOVED: &str = "the file was removed or replaced while in use: put it back, or restart";
+
+/// Device and inode.
+type FileId = (u64, u64);
+
 /// [`Store`] over SQLite.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
+    /// The file that was first written to.
+    file: OnceLock<FileId>,
     pool: SqlitePool,
 }
 
@@ -63,6 +74,7 @@ impl SqliteStore {
             .busy_timeout(BUSY);
         Ok(Self {
             pool: pool(options),
+            file: OnceLock::new(),
             path,
         })
     }
@@ -90,12 +102,24 @@ impl SqliteStore {
             .busy_timeout(BUSY);
         Ok(Self {
             pool: pool(options),
+            file: OnceLock::new(),
             path,
         })
     }
 
     async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.pool.begin_with(BEGIN_WRITE).await
+        let transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        self.check_file()?;
+        Ok(transaction)
+    }
+
+    /// SQLite goes on writing to a file that has no name any more, and nobody would ever read it.
+    fn check_file(&self) -> Result<(), sqlx::Error> {
+        let now = std::fs::metadata(&self.path).map(|file| file_id(&file));
+        match now {
+            Ok(now) if *self.file.get_or_init(|| now) == now => Ok(()),
+            _ => Err(sqlx::Error::Io(io::Error::other(MOVED))),
+        }
     }
 
     /// See [`store::bounded`].
@@ -112,6 +136,18 @@ impl SqliteStore {
 /// Whether [`SqliteStore::open`] would say that something is wrong with `config`.
 pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
     parse(config).map(drop)
+}
+
+#[cfg(unix)]
+fn file_id(file: &Metadata) -> FileId {
+    use std::os::unix::fs::MetadataExt as _;
+    (file.dev(), file.ino())
+}
+
+/// That there is a file must do.
+#[cfg(not(unix))]
+fn file_id(_: &Metadata) -> FileId {
+    (0, 0)
 }
 
 fn pool(options: SqliteConnectOptions) -> SqlitePool {

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::Config;
 use super::error::Mistakes;
+use crate::audit;
 use crate::proxy::Origin;
 
 /// The longest wait that makes sense for anything that is configured.
@@ -103,6 +104,8 @@ fn check_database(config: &Config, mistakes: &mut Mistakes) {
     };
     if let Some(text) = text {
         mistakes.add("database.url", text);
+    } else if let Err(error) = audit::check(&config.database) {
+        mistakes.add(error.key(), error.reason());
     }
     if config.database.max_connections == 0 {
         mistakes.add(

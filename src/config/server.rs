@@ -11,16 +11,20 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 /// What a request id must not be written into: these fields say something else already.
-const TAKEN: [&str; 16] = [
+const TAKEN: [&str; 20] = [
     "accept",
     "authorization",
+    "cache-control",
     "connection",
     "content-encoding",
     "content-length",
     "content-type",
     "cookie",
+    "date",
+    "expect",
     "host",
     "te",
+    "traceparent",
     "trailer",
     "transfer-encoding",
     "upgrade",

@@ -25,7 +25,8 @@ pub struct Metrics {
 /// Why a guarded request ended without a record of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnlyCounted {
-    /// The homeserver did not know the credentials: its 401, 403 or 429 was relayed.
+    /// The homeserver did not know the credentials: its 401, 403 or 429 was relayed. Or it failed at
+    /// these credentials alone.
     NotIdentified,
     /// Refused while whoami could not be had.
     RefusedUnknown,

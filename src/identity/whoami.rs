@@ -14,11 +14,13 @@ use moka::future::Cache;
 use tower_service::Service;
 
 use super::{Answer, Config, Credentials, Identify, Identity, Metrics, Unavailable};
+use crate::matrix::error::{ErrCode, response};
 
 /// How many answers are remembered: some 300 bytes each.
 const REMEMBERED: u64 = 10_000;
 /// The longest answer that is read, in bytes.
 const LIMIT: usize = 64 * 1024;
+const UNKNOWABLE: &str = "The homeserver could not say who you are";
 const PATH: &str = "/_matrix/client/v3/account/whoami";
 
 /// Asks a tower service: a proxy to the homeserver, or the homeserver's own router.
@@ -72,7 +74,7 @@ where
     R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     async fn ask(&self, credentials: Credentials) -> Result<Identity, Answer> {
-        let asked = tokio::time::timeout(self.deadline, self.send(credentials));
+        let asked = tokio::time::timeout(self.deadline, self.send_or_doubt(credentials));
         let answer = asked
             .await
             .unwrap_or(Answer::Unavailable(Unavailable::TimedOut));
@@ -80,6 +82,24 @@ where
         match answer {
             Answer::Known(identity) => Ok(identity),
             other @ (Answer::Refused(_) | Answer::Unavailable(_)) => Err(other),
+        }
+    }
+
+    /// Asks; and if that fails, whether it is the homeserver that fails, or only these credentials.
+    ///
+    /// Synapse answers 500 to a token with a NUL, and hangs up on a query of 16 KiB. Were that taken
+    /// for an outage, anybody without an account could fill the trail with writes of nobody known.
+    async fn send_or_doubt(&self, credentials: Credentials) -> Answer {
+        match self.send(credentials).await {
+            failed @ Answer::Unavailable(_) => match self.send(Credentials::none()).await {
+                Answer::Known(_) | Answer::Refused(_) => Answer::Refused(response(
+                    StatusCode::BAD_GATEWAY,
+                    ErrCode::Unknown,
+                    UNKNOWABLE,
+                )),
+                Answer::Unavailable(_) => failed,
+            },
+            answer @ (Answer::Known(_) | Answer::Refused(_)) => answer,
         }
     }
 

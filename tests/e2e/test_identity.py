@@ -297,3 +297,28 @@ def test_more_unnamed_writes_than_the_limit_are_503_with_retry_after(
         assert int(each.field("retry-after") or 0) >= 1
     assert len(origin.writes()) == len(taken)
     assert len(served.records()) == 2 * len(taken)
+
+
+@pytest.mark.parametrize(
+    ("query", "authorization"),
+    [
+        ("?access_token=%00", None),
+        ("?access_token=%FF", None),
+        ("", "Bearer \xff"),
+        ("", "Bearer MDAx"),
+        ("?" + "x" * 17_000, "Bearer nobody"),
+    ],
+    ids=["a NUL", "no UTF-8", "no ASCII", "half a macaroon", "a long query"],
+)
+def test_nobody_without_an_account_adds_a_record_by_making_whoami_fail(
+    synapse: Synapse, gateway: Start, query: str, authorization: str | None
+) -> None:
+    served, alice = gateway(synapse.url), synapse.register("alice")
+    fields = [("Authorization", authorization)] if authorization else []
+    refused = served.request("PUT", alice.path() + query, body={"enabled": True}, fields=fields)
+    assert (refused.status, refused.errcode) == (502, "M_UNKNOWN")
+    assert served.records() == []
+    assert synapse.content(alice) is None
+    # What the homeserver can name goes on as before.
+    assert served.put(alice, {"enabled": True}).status == 200
+    assert len(served.records()) == 2

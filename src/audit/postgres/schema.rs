@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::PgStore;
 use crate::audit::store::{Error, MIGRATION_TABLE, compare_versions};
@@ -26,6 +26,9 @@ const BEGIN: &str = "
 /// Whoever migrates, migrates alone, until the end of the transaction. The number is arbitrary;
 /// `audit_make_partition` takes the same.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7738142570918376519)";
+
+/// In any other encoding there are names and user agents that no record could hold.
+const ENCODING: &str = "SELECT current_setting('server_encoding')";
 
 const HAS_VERSIONS: &str = "SELECT to_regclass('audit_migration') IS NOT NULL";
 
@@ -56,6 +59,7 @@ pub(super) async fn migrate(store: &PgStore) -> Result<(), Error> {
         .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?;
     let mut transaction = connection.begin_with(BEGIN).await?;
     sqlx::query(LOCK).execute(&mut *transaction).await?;
+    check_encoding(&mut transaction).await?;
     let migrated = MIGRATOR.run_direct(None, &mut *transaction, false).await;
     match migrated {
         Err(MigrateError::VersionMissing(found)) => compare_versions(found, &MIGRATOR)?,
@@ -72,6 +76,7 @@ pub(super) async fn migrate(store: &PgStore) -> Result<(), Error> {
 pub(super) async fn check(store: &PgStore) -> Result<(), Error> {
     let mut held = store.hold().await?;
     let mut transaction = held.begin_with(BEGIN_BRIEF).await?;
+    check_encoding(&mut transaction).await?;
     let has_versions: bool = sqlx::query_scalar(HAS_VERSIONS)
         .persistent(false)
         .fetch_one(&mut *transaction)
@@ -87,6 +92,18 @@ pub(super) async fn check(store: &PgStore) -> Result<(), Error> {
     transaction.commit().await?;
     held.release();
     compare_versions(found, &MIGRATOR)
+}
+
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), Error> {
+    let found: String = sqlx::query_scalar(ENCODING)
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
+    if found == "UTF8" {
+        Ok(())
+    } else {
+        Err(Error::Encoding { found })
+    }
 }
 
 /// See [`Store::maintain`](crate::audit::store::Store::maintain).

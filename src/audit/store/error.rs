@@ -37,6 +37,15 @@ pub enum Error {
         /// The newest migration of this build.
         expected: i64,
     },
+    /// The database cannot hold all text.
+    #[error(
+        "the database's encoding is {found}: the trail needs UTF8, as in `CREATE DATABASE … \
+         ENCODING 'UTF8' TEMPLATE template0`"
+    )]
+    Encoding {
+        /// The database's encoding, as Postgres names it.
+        found: String,
+    },
     /// A migration could not be applied.
     #[error("the audit store could not be migrated")]
     Migrate(#[source] MigrateError),
@@ -202,5 +211,14 @@ impl OpenError {
     #[must_use]
     pub fn key(&self) -> &'static str {
         self.key
+    }
+
+    /// What is wrong with it, and what to do.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{}: {source}", self.reason),
+            None => self.reason.clone(),
+        }
     }
 }

@@ -119,7 +119,7 @@ fn named(answer: Option<Answer>) -> Option<Identity> {
 
 /// The content of an answer, its coding undone; `None` if it is too long, or in a coding that no
 /// homeserver uses.
-fn decoded(headers: &HeaderMap, bytes: Bytes) -> Option<Bytes> {
+pub(super) fn decoded(headers: &HeaderMap, bytes: Bytes) -> Option<Bytes> {
     let coding = headers
         .get(CONTENT_ENCODING)
         .map_or(&b"identity"[..], |it| it.as_bytes());

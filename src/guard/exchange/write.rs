@@ -7,6 +7,7 @@ use http::{Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
+use super::read::decoded;
 use super::{Exchange, facts};
 use crate::audit::record::{Facts, Outcome, Phase};
 use crate::audit::{Mode, Patience};
@@ -170,7 +171,9 @@ impl Exchange {
                 let status = response.status();
                 self.facts.origin_status = Some(status.as_u16());
                 if !status.is_success() {
-                    self.facts.errcode = errcode_of(&response.body().read());
+                    // A homeserver compresses its errors, too, if it compresses.
+                    self.facts.errcode = decoded(response.headers(), response.body().read())
+                        .and_then(|content| errcode_of(&content));
                 }
                 (Outcome::Answered, Some(status))
             }

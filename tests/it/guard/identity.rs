@@ -167,6 +167,23 @@ async fn without_whoami_a_good_write_goes_on_and_its_user_is_not_known() {
 }
 
 #[tokio::test]
+async fn credentials_at_which_whoami_alone_fails_are_502_and_only_counted() {
+    let rig = Rig::start().await;
+    for body in [GOOD, BAD] {
+        let answer = rig.send(with_token("Bearer crash", body)).await;
+        assert!(
+            answer.text().starts_with(r#"502 {"errcode":"M_UNKNOWN""#),
+            "{}",
+            answer.text()
+        );
+    }
+    assert!(rig.homeserver.requests().is_empty());
+    assert!(rig.records().await.is_empty());
+    let counted = rig.metric(r#"keybackup_exchanges_only_counted_total{reason="not_identified"}"#);
+    assert_eq!(counted, 2);
+}
+
+#[tokio::test]
 async fn without_whoami_a_bad_body_is_502_or_504_and_only_counted() {
     for (act, status) in [
         (Act::Slow(Duration::from_mins(1)), 504),

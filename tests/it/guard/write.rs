@@ -1,6 +1,10 @@
 //! Writes and clears.
 
+use std::io::Write;
+
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::StatusCode;
 use insta::assert_snapshot;
 use key_backup_gateway::audit::record::{Judged, Outcome, Phase};
@@ -260,6 +264,23 @@ async fn a_homeservers_own_refusal_is_relayed_and_recorded_as_an_answer() {
     let facts = rig.records().await[1].record.facts.clone();
     assert_eq!(facts.outcome, Some(Outcome::Answered));
     assert_eq!(facts.origin_status, Some(403));
+    assert_eq!(facts.errcode.as_deref(), Some("M_FORBIDDEN"));
+}
+
+#[tokio::test]
+async fn the_errcode_of_a_compressed_refusal_is_recorded() {
+    let rig = Rig::start().await;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(br#"{"errcode":"M_FORBIDDEN","error":""}"#)
+        .unwrap();
+    let gzip = Bytes::from(gzip.finish().unwrap());
+    rig.homeserver.other(Act::Answer(
+        StatusCode::FORBIDDEN,
+        &[("content-encoding", "gzip")],
+        gzip.clone(),
+    ));
+    assert_eq!(rig.put(r#"{"enabled":true}"#).await.body, gzip);
+    let facts = rig.records().await[1].record.facts.clone();
     assert_eq!(facts.errcode.as_deref(), Some("M_FORBIDDEN"));
 }
 

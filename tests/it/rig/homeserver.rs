@@ -130,6 +130,8 @@ impl Homeserver {
         let user = match token {
             Some("Bearer alice") => "alice",
             Some("Bearer bob") => "bob",
+            // Synapse does, on a token with a NUL.
+            Some("Bearer crash") => return json(StatusCode::INTERNAL_SERVER_ERROR, "{}"),
             _ => {
                 let error = r#"{"errcode":"M_UNKNOWN_TOKEN","error":"Unrecognised access token"}"#;
                 return json(StatusCode::UNAUTHORIZED, error);

@@ -61,6 +61,26 @@ async fn migrating_makes_this_month_and_three_ahead() {
 }
 
 #[tokio::test]
+async fn a_database_that_cannot_hold_all_text_is_refused() {
+    let bench = Bench::postgres().await;
+    let url = bench.url();
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let latin = format!("{name}_latin");
+    let create = format!(
+        "CREATE DATABASE {latin} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    );
+    bench.execute(&create).await;
+    let store = PgStore::open(&config(&format!("{server}/{latin}"))).unwrap();
+    for refused in [store.migrate().await, store.check_schema().await] {
+        let error = refused.unwrap_err();
+        assert!(
+            matches!(&error, Error::Encoding { found } if found == "LATIN1"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_record_goes_to_the_month_of_its_id() {
     let bench = Bench::postgres().await;
     let store = bench.migrated().await;

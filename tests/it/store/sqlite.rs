@@ -46,6 +46,33 @@ async fn only_migrate_makes_the_file() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_to_a_file_that_was_removed_or_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trail.db");
+    let store = SqliteStore::open(&config(&format!("sqlite:{}", file.display()))).unwrap();
+    store.migrate().await.unwrap();
+    let (records, aside) = (
+        [Gateway::new().record(full())],
+        folder.path().join("aside.db"),
+    );
+
+    std::fs::rename(&file, &aside).unwrap();
+    let removed = store.append(&records).await;
+    std::fs::copy(&aside, &file).unwrap();
+    let replaced = store.append(&records).await;
+    std::fs::rename(&aside, &file).unwrap();
+    let put_back = store.append(&records).await;
+
+    assert!(matches!(removed, Err(Error::Unavailable(_))), "{removed:?}");
+    assert!(
+        matches!(replaced, Err(Error::Unavailable(_))),
+        "{replaced:?}"
+    );
+    put_back.unwrap();
+    assert_eq!(all(&store).await, records);
+}
+
+#[tokio::test]
 async fn a_folder_that_is_not_there_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("not/there/trail.db");
