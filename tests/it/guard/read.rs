@@ -14,7 +14,7 @@ use key_backup_gateway::matrix::Action;
 use tokio::sync::Notify;
 
 use crate::rig::homeserver::{Act, Broken};
-use crate::rig::{ALICE, Rig, request};
+use crate::rig::{ALICE, Rig, TOKEN, request};
 
 const NOT_FOUND: &str = r#"{"errcode":"M_NOT_FOUND","error":"Account data not found"}"#;
 
@@ -174,7 +174,8 @@ async fn a_read_is_recorded_without_its_user_if_whoami_fails() {
     let facts = rig.records().await[0].record.facts.clone();
     assert_eq!(facts.authenticated_user, None);
     assert_eq!(facts.claimed_user.as_deref(), Some("@alice:test"));
-    assert_eq!(rig.homeserver.asked().len(), 1);
+    let asked = rig.homeserver.asked();
+    assert_eq!(asked[0].headers["authorization"], TOKEN, "it was asked");
 }
 
 #[tokio::test]
