@@ -12,7 +12,7 @@ import pytest
 from support.gateway import Gateway, Record
 from support.http import build, connect, exchange
 from support.process import eventually
-from support.relay import Listener, Origin, Seen, answer, reset
+from support.relay import Listener, Origin, Seen, answer, reset, slow_writes
 from support.synapse import Synapse, User
 
 Start = Callable[..., Gateway]
@@ -35,11 +35,7 @@ def put_bytes(user: User, length: int | None = None) -> bytes:
 def test_a_client_gone_mid_write_leaves_a_complete_record(
     synapse: Synapse, gateway: Start, listening: Keep
 ) -> None:
-    def slow(seen: Seen) -> None:
-        if seen.method == "PUT":
-            time.sleep(1)
-
-    origin = Origin(synapse.port, slow)
+    origin = Origin(synapse.port, slow_writes(1))
     listening(origin)
     served = gateway(origin.url)
     alice = synapse.register("alice")

@@ -17,7 +17,7 @@ from support.gateway import Gateway, Record
 from support.http import build, connect
 from support.postgres import Postgres
 from support.process import eventually
-from support.relay import Listener, Origin, Seen, reset
+from support.relay import Listener, Origin, reset, slow_writes
 from support.synapse import Synapse, User
 
 Start = Callable[..., Gateway]
@@ -40,11 +40,7 @@ def stall(connection: socket.socket) -> None:
 def test_sigterm_ends_only_when_the_write_of_a_client_that_has_left_is_recorded(
     synapse: Synapse, gateway: Start, listening: Keep
 ) -> None:
-    def slow(seen: Seen) -> None:
-        if seen.method == "PUT":
-            time.sleep(1.5)
-
-    origin = Origin(synapse.port, slow)
+    origin = Origin(synapse.port, slow_writes(1.5))
     listening(origin)
     served = gateway(origin.url)
     alice = synapse.register("alice")

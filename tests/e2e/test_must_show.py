@@ -15,7 +15,7 @@ from support.gateway import Gateway, binary, run
 from support.http import Answer, connect, request
 from support.postgres import Postgres
 from support.process import Process, eventually
-from support.relay import Listener, Origin, Relay, Seen
+from support.relay import Listener, Origin, Relay, slow_writes
 from support.synapse import Synapse
 
 Start = Callable[..., Gateway]
@@ -109,11 +109,7 @@ def test_five_that_migrate_at_once_all_succeed(postgres: Postgres) -> None:
 def test_sigterm_lets_a_guarded_write_finish_and_exits_0(
     synapse: Synapse, gateway: Start, listening: Keep
 ) -> None:
-    def slow(seen: Seen) -> None:
-        if seen.method == "PUT":
-            time.sleep(1.5)
-
-    origin = Origin(synapse.port, slow)
+    origin = Origin(synapse.port, slow_writes(1.5))
     listening(origin)
     served = gateway(origin.url)
     alice = synapse.register("alice")

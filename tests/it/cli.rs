@@ -1,9 +1,13 @@
 //! The commands, by the binary itself: what they print where, and how they end.
 
+#[cfg(feature = "sqlite")]
+mod alarm;
 #[cfg(feature = "postgres")]
 mod partitions;
 #[cfg(feature = "sqlite")]
 mod planted;
+#[cfg(feature = "sqlite")]
+mod served;
 #[cfg(feature = "sqlite")]
 mod trail;
 

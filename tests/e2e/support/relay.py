@@ -7,6 +7,7 @@ import http.client
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -140,6 +141,16 @@ def answer(status: int, body: bytes = b"{}", fields: str = "") -> bytes:
     """The bytes of an answer."""
     head = f"HTTP/1.1 {status} Scripted\r\nContent-Type: application/json\r\n{fields}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def slow_writes(seconds: float) -> Callable[[Seen], None]:
+    """For `Origin`: holds every PUT back for so long, and then passes it on."""
+
+    def hold(seen: Seen) -> None:
+        if seen.method == "PUT":
+            time.sleep(seconds)
+
+    return hold
 
 
 class Origin(Listener):
