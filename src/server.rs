@@ -88,10 +88,10 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 /// If it cannot start. Nothing ends it once it has.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
     let origin = Origin::parse(config.origin.url.as_deref().unwrap_or_default())?;
-    let admin_listener = bind(config.server.admin_listen.as_str()).await?;
+    let admin_listener = bind(&config.server.admin_listen.to_string()).await?;
     let mut listeners = Vec::new();
     for address in &config.server.listen {
-        listeners.push(bind(address.as_str()).await?);
+        listeners.push(bind(&address.to_string()).await?);
     }
     let mut registry = registry();
     let audit = open_trail(&config, &mut registry).await?;
@@ -231,7 +231,7 @@ fn guard(
         policy: config.policy.clone(),
         audit: config.audit.clone(),
         identity: config.identity.clone(),
-        limits: config.limits.clone(),
+        limits: config.limits.guard(),
         timeout: config.origin.guarded_timeout,
     };
     let metrics = guard::Metrics::new(registry);

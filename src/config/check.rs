@@ -12,6 +12,11 @@ use crate::proxy::Origin;
 /// The longest wait that makes sense for anything that is configured.
 const LONGEST: Duration = Duration::from_hours(24);
 
+/// Below this hyper cannot be made to read, and ordinary requests would be refused.
+const SHORTEST_HEAD: usize = 8192;
+/// Each connection may hold that much.
+const LONGEST_HEAD: usize = 16 << 20;
+
 /// Takes down all that is wrong with values which are well-formed one by one.
 pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
     check_server(config, mistakes);
@@ -38,6 +43,21 @@ pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
             "must be at least 1: no body would be taken",
         );
     }
+    let limits = &config.limits;
+    for (key, limit) in [
+        ("limits.connections", limits.connections),
+        ("limits.fields", limits.fields),
+    ] {
+        if limit == 0 {
+            mistakes.add(key, "must be at least 1: nothing would be taken");
+        }
+    }
+    if !(SHORTEST_HEAD..=LONGEST_HEAD).contains(&limits.heads) {
+        mistakes.add(
+            "limits.heads",
+            format!("must be from {SHORTEST_HEAD} to {LONGEST_HEAD} bytes"),
+        );
+    }
     check_database(config, mistakes);
     if let Err(error) = config.log.filter() {
         mistakes.add("log.level", error);
@@ -62,7 +82,7 @@ fn check_origin(config: &Config, mistakes: &mut Mistakes) {
                 .server
                 .listen
                 .iter()
-                .any(|address| address.as_str() == origin)
+                .any(|listen| listen.address.to_string() == origin)
             {
                 mistakes.add(
                     "origin.url",
@@ -79,12 +99,13 @@ fn check_server(config: &Config, mistakes: &mut Mistakes) {
     if server.listen.is_empty() {
         mistakes.add("server.listen", "must hold at least one address");
     }
-    for (index, address) in server.listen.iter().enumerate() {
-        if !address.is_any_port() && server.listen[..index].contains(address) {
+    let addresses: Vec<_> = server.listen.iter().map(|listen| &listen.address).collect();
+    for (index, address) in addresses.iter().enumerate() {
+        if !address.is_any_port() && addresses[..index].contains(address) {
             mistakes.add("server.listen", format!("{address} comes twice"));
         }
     }
-    if !server.admin_listen.is_any_port() && server.listen.contains(&server.admin_listen) {
+    if !server.admin_listen.is_any_port() && addresses.contains(&&server.admin_listen) {
         mistakes.add(
             "server.admin_listen",
             "must not be an address of `server.listen`: the public port never serves health and \
