@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key_backup_gateway::config::{Address, Config, Error, Flag, Needs, Sources, sections};
+use key_backup_gateway::config::{Config, Error, Flag, Needs, Sources, sections};
 use key_backup_gateway::policy::{Choice, Mode};
 use secrecy::ExposeSecret as _;
 
@@ -199,7 +199,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
     }];
     let config = load(sources).unwrap();
     assert_eq!(config.origin.url.as_deref(), Some("http://variable:1"));
-    let listen: Vec<_> = config.server.listen.iter().map(Address::as_str).collect();
+    let listen: Vec<_> = config.server.listen.iter().map(ToString::to_string).collect();
     assert_eq!(listen, ["127.0.0.1:3", "[::1]:4"]);
     assert_eq!(
         config.policy.mode,
