@@ -199,7 +199,12 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
     }];
     let config = load(sources).unwrap();
     assert_eq!(config.origin.url.as_deref(), Some("http://variable:1"));
-    let listen: Vec<_> = config.server.listen.iter().map(ToString::to_string).collect();
+    let listen: Vec<_> = config
+        .server
+        .listen
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(listen, ["127.0.0.1:3", "[::1]:4"]);
     assert_eq!(
         config.policy.mode,
