@@ -163,6 +163,7 @@ pub(super) async fn serve<M, S, B>(
     let mut acceptor = Acceptor {
         socket,
         crowd: Arc::clone(&shared.crowd),
+        waiting: None,
         failing: false,
     };
     loop {
@@ -175,13 +176,9 @@ pub(super) async fn serve<M, S, B>(
             Some(ended) = connections.join_next() => log_panic(ended),
         }
     }
-    // What the kernel has accepted for us would be reset; an inherited socket is the next run's.
-    if !acceptor.socket.is_inherited() {
-        while let Some(Ok((wire, peer))) = acceptor.socket.try_accept() {
-            let member = acceptor.crowd.enter().await;
-            let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
-            connections.spawn(connection(wire, peer, member, shared, door, told.clone()));
-        }
+    while let Some((wire, peer, member)) = acceptor.left_over().await {
+        let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
+        connections.spawn(connection(wire, peer, member, shared, door, told.clone()));
     }
     drop(acceptor);
     while let Some(ended) = connections.join_next().await {
@@ -285,6 +282,8 @@ fn log_panic(ended: Result<(), JoinError>) {
 struct Acceptor {
     socket: Socket,
     crowd: Arc<Crowd>,
+    /// Accepted, and still without a place.
+    waiting: Option<(Wire, Option<IpAddr>)>,
     /// The last accept failed; said once, not every [`ACCEPT_PAUSE`].
     failing: bool,
 }
@@ -292,16 +291,22 @@ struct Acceptor {
 // === impl Acceptor ===
 
 impl Acceptor {
-    /// The next connection, and its place. Dropped while there is no place, it drops the connection.
+    /// The next connection, and its place. May be dropped and called again at any time.
     async fn accept(&mut self) -> (Wire, Option<IpAddr>, Member) {
         loop {
+            if self.waiting.is_some() {
+                let member = self.crowd.enter().await;
+                if let Some((wire, peer)) = self.waiting.take() {
+                    return (wire, peer, member);
+                }
+            }
             match self.socket.accept().await {
-                Ok((wire, peer)) => {
+                Ok(accepted) => {
                     if self.failing {
                         tracing::info!("accepting connections again");
                     }
                     self.failing = false;
-                    return (wire, peer, self.crowd.enter().await);
+                    self.waiting = Some(accepted);
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
@@ -317,6 +322,16 @@ impl Acceptor {
                 }
             }
         }
+    }
+
+    /// One of those that came before we stopped: closing the socket would reset what the kernel has
+    /// accepted for us. What waits at an inherited socket is the next run's.
+    async fn left_over(&mut self) -> Option<(Wire, Option<IpAddr>, Member)> {
+        if self.waiting.is_none() && !self.socket.is_inherited() {
+            self.waiting = self.socket.try_accept()?.ok();
+        }
+        let (wire, peer) = self.waiting.take()?;
+        Some((wire, peer, self.crowd.enter().await))
     }
 }
 

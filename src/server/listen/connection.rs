@@ -205,7 +205,7 @@ async fn speak(
             () = pace.leave(), if end.is_none() => {
                 // Perhaps a request has come meanwhile: then this is its last.
                 speaking.as_mut().say_goodbye();
-                end = pace.waits_for().map(|_| Instant::now() + FAREWELL);
+                end = pace.waits_since().map(|_| Instant::now() + FAREWELL);
             }
             _ = stage.wait_for(|stage| *stage != Stage::Serving), if !pace.is_closing() => {
                 pace.close();
@@ -220,7 +220,8 @@ async fn speak(
                     return;
                 }
                 let is_last = pace.is_closing();
-                look = match (protocol, pace.waits_for()) {
+                let idle = pace.waits_since().map(|since| since.elapsed());
+                look = match (protocol, idle) {
                     (Protocol::Http1, _) if is_last => {
                         speaking.as_mut().say_goodbye();
                         None

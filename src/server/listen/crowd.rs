@@ -4,7 +4,6 @@
 //! make some: so that thousands who connect and say nothing starve nobody. Whoever has a request under
 //! way stays.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,7 +63,7 @@ impl Crowd {
             if let Some(member) = self.try_enter() {
                 return member;
             }
-            if self.make_room() == 0 && self.full.rings() {
+            if !self.make_room() && self.full.rings() {
                 tracing::warn!(
                     limits.connections = self.limit,
                     "no room for more connections: all have a request under way; new ones wait"
@@ -89,21 +88,24 @@ impl Crowd {
         })
     }
 
-    /// Tells those that have waited longest to leave. How many were told?
-    pub(super) fn make_room(&self) -> usize {
+    /// Tells those that have waited longest to leave. Whether anybody is on the way out.
+    pub(super) fn make_room(&self) -> bool {
         let members = self.members();
-        let mut waiting: Vec<_> = members
+        let (leaving, staying): (Vec<_>, Vec<_>) = members
             .values()
-            .filter_map(|pace| Some((pace.waits_for()?, pace)))
-            .collect();
-        let told = (1 + self.limit / SHARE).min(waiting.len());
+            .filter_map(|pace| Some((pace.waits_since()?, pace)))
+            .partition(|(_, pace)| pace.is_leaving());
+        let mut waiting = staying;
+        let told = (1 + self.limit / SHARE)
+            .saturating_sub(leaving.len())
+            .min(waiting.len());
         if told > 0 {
-            waiting.select_nth_unstable_by_key(told - 1, |(waits_for, _)| Reverse(*waits_for));
+            waiting.select_nth_unstable_by_key(told - 1, |(since, _)| *since);
         }
         waiting[..told]
             .iter()
             .for_each(|(_, pace)| pace.tell_to_leave());
-        told
+        told + leaving.len() > 0
     }
 
     fn members(&self) -> MutexGuard<'_, HashMap<u64, Arc<Pace>>> {

@@ -27,6 +27,7 @@ pub(in crate::server) struct Pace {
     /// No further request is wanted on this connection.
     closing: AtomicBool,
     tunnelled: AtomicBool,
+    leaving: AtomicBool,
     told_to_leave: Notify,
     tunnel: Mutex<Option<BoxFuture<'static, ()>>>,
 }
@@ -49,6 +50,7 @@ impl Pace {
             cut: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             tunnelled: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             told_to_leave: Notify::new(),
             tunnel: Mutex::new(None),
         })
@@ -61,11 +63,10 @@ impl Pace {
         Busy(Arc::clone(self))
     }
 
-    /// How long nothing has been under way; `None` if something is.
-    pub(super) fn waits_for(&self) -> Option<Duration> {
+    /// Since when nothing has been under way; `None` if something is.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
         let since = Duration::from_millis(self.waiting_since.load(Ordering::Relaxed));
-        (self.under_way.load(Ordering::Relaxed) == 0)
-            .then(|| self.opened.elapsed().saturating_sub(since))
+        (self.under_way.load(Ordering::Relaxed) == 0).then(|| self.opened + since)
     }
 
     /// Whether there has been a request at all.
@@ -75,7 +76,13 @@ impl Pace {
 
     /// Asks the connection's task to close it, if it still waits.
     pub(super) fn tell_to_leave(&self) {
-        self.told_to_leave.notify_one();
+        if !self.leaving.swap(true, Ordering::Relaxed) {
+            self.told_to_leave.notify_one();
+        }
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Ends when the connection is to be closed.
