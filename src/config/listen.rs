@@ -186,7 +186,9 @@ impl FromStr for Address {
             // As systemd has it: no control characters and no colon.
             let is_name = !name.is_empty()
                 && name.len() <= 255
-                && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_graphic() && byte != b':');
             return if is_name {
                 Ok(Self::Inherited(name.to_owned()))
             } else {

@@ -13,6 +13,12 @@
 //! treated the same, as Synapse (Twisted) and hyper-based homeservers do. What must not die with the
 //! client has a task of its own.
 
+mod inherit;
+mod proxy_protocol;
+mod socket;
+mod tls;
+mod wire;
+
 use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::io;
@@ -30,6 +36,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tower_service::Service;
+
+pub use self::inherit::Inherited;
+pub use self::tls::Error as TlsError;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
