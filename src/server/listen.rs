@@ -38,7 +38,7 @@ use tokio::task::{JoinError, JoinSet};
 use tower_service::Service;
 
 pub use self::inherit::Inherited;
-pub use self::tls::Error as TlsError;
+pub use self::tls::{Error as TlsError, check as check_tls};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
