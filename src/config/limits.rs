@@ -34,8 +34,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             unknown_per_second: guard::Limits::default().unknown_per_second,
-            // Twice as many descriptors, with the origin's, as a homeserver of some thousand users
-            // needs for their `/sync`; an idle one costs some 50 KiB.
+            // More than some thousand users need for their `/sync`. With a connection to the origin
+            // for each it is a third of the descriptors that our unit allows; an idle one costs some
+            // 50 KiB.
             connections: 10_000,
             // Synapse's own limit: what it would refuse is its business to refuse.
             fields: 500,

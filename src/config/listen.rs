@@ -45,8 +45,9 @@ pub enum Address {
 /// The keys of a listener's table.
 const KEYS: [&str; 4] = ["address", "mode", "tls", "proxy_protocol"];
 
-/// The longest path of a unix socket that Linux takes, without the NUL at its end.
-const LONGEST_PATH: usize = 107;
+/// The longest path of a unix socket: Linux takes 107 bytes, and the name under which the file is made
+/// ready before it takes its place has 7 more.
+const LONGEST_PATH: usize = 100;
 
 // === impl Listen ===
 
@@ -141,16 +142,14 @@ fn mode<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
         Text(String),
         Number(u32),
     }
-    let mode = match Mode::deserialize(from)? {
-        Mode::Text(text) => u32::from_str_radix(&text, 8).ok(),
-        Mode::Number(number) => Some(number),
+    let mode = match Mode::deserialize(from) {
+        Ok(Mode::Text(text)) => u32::from_str_radix(&text, 8).ok(),
+        Ok(Mode::Number(number)) => Some(number),
+        Err(_) => None,
     };
-    match mode {
-        Some(mode) if mode <= 0o777 => Ok(Some(mode)),
-        Some(_) | None => Err(de::Error::custom(
-            "`mode` must be permissions in octal, as in \"0660\"",
-        )),
-    }
+    let mode = mode.filter(|mode| *mode <= 0o777);
+    mode.map(Some)
+        .ok_or_else(|| de::Error::custom("`mode` must be permissions in octal, as in \"0660\""))
 }
 
 // === impl Address ===
@@ -173,12 +172,13 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.starts_with('/') && path.len() <= LONGEST_PATH {
+            let is_file = path.starts_with('/') && !path.ends_with('/') && !path.contains('\0');
+            return if is_file && path.len() <= LONGEST_PATH {
                 Ok(Self::Unix(path.into()))
             } else {
                 Err(format!(
-                    "{text:?}: write \"unix:PATH\" with a whole path from \"/\" of at most \
-                     {LONGEST_PATH} bytes"
+                    "{text:?}: write \"unix:PATH\" with a file's whole path from \"/\", of at \
+                     most {LONGEST_PATH} bytes"
                 ))
             };
         }
@@ -201,9 +201,10 @@ impl FromStr for Address {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
             !host.is_empty() && host.bytes().all(allowed)
         };
+        let is_port = |port: &str| !port.starts_with('+') && port.parse::<u16>().is_ok();
         let is_host_and_port = text
             .rsplit_once(':')
-            .is_some_and(|(host, port)| is_name(host) && port.parse::<u16>().is_ok());
+            .is_some_and(|(host, port)| is_name(host) && is_port(port));
         if text.parse::<SocketAddr>().is_ok() || is_host_and_port {
             Ok(Self::Tcp(text.to_owned()))
         } else {

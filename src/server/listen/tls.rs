@@ -131,6 +131,15 @@ impl fmt::Debug for Certificates {
     }
 }
 
+/// Says what is wrong with `files`, without putting them to use.
+///
+/// # Errors
+///
+/// If one of them cannot be used, naming it, or if they are not of one pair.
+pub fn check(files: &config::Tls) -> Result<(), Error> {
+    read(files).map(drop)
+}
+
 fn read(files: &config::Tls) -> Result<ServerConfig, Error> {
     let certificates = certificates(&files.certificate_file)?;
     let key = key(&files.key_file)?;
