@@ -38,7 +38,7 @@ use crate::config::Config;
 use crate::guard::{self, GuardLayer, Replay};
 use crate::identity::{self, Through};
 use crate::proxy::fields::{Hop, Scheme};
-use crate::proxy::{self, Forward, InvalidOrigin, Origin};
+use crate::proxy::{self, Forward, InvalidOrigin, Origin, TlsError};
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,9 @@ pub enum Error {
     /// `origin.url` is not what it should be.
     #[error("origin.url")]
     Origin(#[from] InvalidOrigin),
+    /// It is not known how the origin is to be verified.
+    #[error("{}", .0.key())]
+    Tls(#[from] TlsError),
     /// The trail cannot be opened.
     #[error(transparent)]
     Open(#[from] audit::OpenError),
@@ -95,7 +98,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> R
     }
     let mut registry = registry();
     let audit = open_trail(&config, &mut registry).await?;
-    let forward = Origins::new(&origin, &config.origin);
+    let forward = Origins::new(&origin, &config.origin, proxy::Limits::default())?;
     let guard = guard(&config, &audit, &forward, &mut registry);
 
     let (stop, stopping) = watch::channel(false);
@@ -259,7 +262,7 @@ impl Error {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Origin(_) | Self::Open(_) | Self::Outdated(_) => true,
+            Self::Origin(_) | Self::Tls(_) | Self::Open(_) | Self::Outdated(_) => true,
             Self::Listen { .. } | Self::System(_) => false,
         }
     }

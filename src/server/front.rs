@@ -15,8 +15,8 @@ use tower_service::Service;
 
 use crate::guard::Replay;
 use crate::matrix::error::{ErrCode, response};
-use crate::proxy;
 use crate::proxy::fields::{self, Hop, Malformed};
+use crate::proxy::{self, Relayed};
 
 /// Stands before everything else on one connection.
 pub(super) struct Front<S> {
@@ -68,9 +68,9 @@ impl<S> Front<S> {
 
 impl<S> Service<Request<Incoming>> for Front<S>
 where
-    S: Service<Request<Incoming>, Response = Response<Replay<Incoming>>, Error = proxy::Error>,
+    S: Service<Request<Incoming>, Response = Response<Replay<Relayed>>, Error = proxy::Error>,
 {
-    type Response = Response<Replay<Incoming>>;
+    type Response = Response<Replay<Relayed>>;
     // Whatever goes wrong becomes an answer.
     type Error = std::convert::Infallible;
     type Future = ResponseFuture<S::Future>;
@@ -116,9 +116,9 @@ impl Alarm {
 
 impl<F> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<Replay<Incoming>>, proxy::Error>>,
+    F: Future<Output = Result<Response<Replay<Relayed>>, proxy::Error>>,
 {
-    type Output = Result<Response<Replay<Incoming>>, std::convert::Infallible>;
+    type Output = Result<Response<Replay<Relayed>>, std::convert::Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(match self.project() {

@@ -5,8 +5,11 @@
 
 mod answers;
 mod connections;
+mod expect;
 mod failures;
+mod origins;
 mod requests;
+mod upgrades;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,7 +61,9 @@ where
             connect_timeout,
             ..proxy::Config::default()
         },
+        proxy::Limits::default(),
     )
+    .unwrap()
 }
 
 /// Prepares, forwards, and makes answers of errors, as the server will.
