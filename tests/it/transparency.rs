@@ -1,7 +1,7 @@
 //! What "unchanged" means, one test per promise.
 //!
-//! The gateway here is its forwarding only: listener, [`fields::prepare`], [`Forward`]. Both ends
-//! are raw sockets, so that every byte is seen.
+//! The gateway here is all of it, as operators run it. Both ends are raw sockets, so that every byte
+//! is seen.
 
 mod answers;
 mod connections;
@@ -12,18 +12,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use key_backup_gateway::proxy::fields::{self, Hop, Scheme};
+use key_backup_gateway::config::{Config, Listen};
 use key_backup_gateway::proxy::{self, Forward};
-use key_backup_gateway::server::listen;
+use key_backup_gateway::server::{Inherited, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tower::Service;
 
 use crate::origin::Origin;
 
@@ -39,7 +34,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 struct Gateway {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
-    serving: JoinHandle<usize>,
+    serving: JoinHandle<()>,
 }
 
 /// A raw client's connection.
@@ -59,26 +54,6 @@ where
             ..proxy::Config::default()
         },
     )
-}
-
-/// Prepares, forwards, and makes answers of errors, as the server will.
-async fn handle(
-    mut forward: Forward<Incoming>,
-    hop: Hop,
-    mut request: Request<Incoming>,
-) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError> {
-    let (status, text) = match fields::prepare(&mut request, &hop) {
-        Err(malformed) => (StatusCode::BAD_REQUEST, malformed.to_string()),
-        Ok(()) => match forward.call(request).await {
-            Ok(answer) => {
-                return Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()));
-            }
-            Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()),
-        },
-    };
-    let mut answer = Response::new(Full::from(text).map_err(BoxError::from).boxed_unsync());
-    *answer.status_mut() = status;
-    Ok(answer)
 }
 
 /// `head` with `Host` and `Connection: close`, and the empty line.
@@ -103,27 +78,26 @@ impl Gateway {
     }
 
     async fn start(origin: SocketAddr, trusted: &[&str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let forward = forward(origin, PATIENCE);
-        let trusted = trusted
-            .iter()
-            .map(|network| network.parse().unwrap())
-            .collect();
-        let hop = Hop {
-            peer: None,
-            scheme: Scheme::Http,
-            trusted,
-            request_id: http::HeaderName::from_static("x-request-id"),
-        };
-        let make = move |peer: SocketAddr| {
-            let hop = Hop {
-                peer: Some(peer.ip()),
-                ..hop.clone()
-            };
-            let forward = forward.clone();
-            tower::service_fn(move |request| handle(forward.clone(), hop.clone(), request))
-        };
+        Self::with(origin, |config| {
+            let trusted = trusted.iter().map(|network| network.parse().unwrap());
+            config.server.trusted_proxies = trusted.collect();
+        })
+        .await
+    }
+
+    /// A gateway that trusts nobody, but for what `change` says.
+    async fn with(origin: SocketAddr, change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.server.listen = vec![Listen::plain("127.0.0.1:0".parse().unwrap())];
+        config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
+        config.server.trusted_proxies = Vec::new();
+        config.server.drain = DRAIN;
+        config.origin.url = Some(format!("http://{origin}"));
+        config.database.url = format!("sqlite:{}", folder.path().join("audit.db").display()).into();
+        change(&mut config);
+        let server = Server::bind(config, Inherited::none()).await.unwrap();
+        let address = server.addresses()[0].parse().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move {
             // A test that drops its handle does not mean to stop the gateway.
@@ -131,7 +105,10 @@ impl Gateway {
                 std::future::pending::<()>().await;
             }
         };
-        let serving = tokio::spawn(listen::serve(listener, make, shutdown, DRAIN));
+        let serving = tokio::spawn(async move {
+            server.run(shutdown).await.unwrap();
+            drop(folder);
+        });
         Self {
             address,
             stop,
@@ -139,10 +116,10 @@ impl Gateway {
         }
     }
 
-    /// Stops it. How many connections were still open after [`DRAIN`]?
-    async fn stop(self) -> usize {
+    /// Stops it.
+    async fn stop(self) {
         self.stop.send(()).unwrap();
-        self.serving.await.unwrap()
+        self.serving.await.unwrap();
     }
 
     async fn connect(&self) -> Client {
