@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use key_backup_gateway::config::{Config, Flag, Needs, Sources};
-use key_backup_gateway::server::{Inherited, Server};
+use key_backup_gateway::server::{self, Inherited, Server};
 use key_backup_gateway::{audit as trail, telemetry};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -165,6 +165,7 @@ fn serve(config: &Config) -> anyhow::Result<()> {
 fn check(config: &Config) -> anyhow::Result<()> {
     // Nothing is connected to: what can be known without the network is checked.
     trail::check(&config.database)?;
+    server::check(config)?;
     say("the configuration is good")
 }
 

@@ -37,8 +37,8 @@ use self::listen::body::ClientBody;
 pub use self::listen::inherit::Inherited;
 use self::listen::pace::Pace;
 use self::listen::socket::Socket;
-use self::listen::tls::Certificates;
-pub use self::listen::tls::Error as TlsError;
+pub use self::listen::tls::Error as CertificateError;
+use self::listen::tls::{self, Certificates};
 use self::listen::{Limits, Listener, Peer, Shared, Stage};
 use crate::admin::{self, Admin};
 use crate::audit::{self, AuditLog, Health};
@@ -55,13 +55,16 @@ pub enum Error {
     /// `origin.url` is not what it should be.
     #[error("origin.url")]
     Origin(#[from] InvalidOrigin),
+    /// It is not known how the origin is to be verified.
+    #[error("{}", .0.key())]
+    Verification(#[from] proxy::TlsError),
     /// A certificate or its key cannot be used.
     #[error("server.listen, {address}")]
     Certificate {
         /// The listener's address.
         address: String,
         /// Why.
-        source: TlsError,
+        source: CertificateError,
     },
     /// The trail cannot be opened.
     #[error(transparent)]
@@ -191,7 +194,11 @@ impl Server {
         } = self;
         let mut registry = registry();
         let audit = open_trail(&config, &mut registry).await?;
-        let forward = Origins::new(&origin, &config.origin);
+        let limits = proxy::Limits {
+            fields: config.limits.fields,
+            heads: config.limits.heads,
+        };
+        let forward = Origins::new(&origin, &config.origin, limits)?;
         let guard = guard(&config, &audit, &forward, &mut registry);
 
         let (stop, stopping) = watch::channel(false);
@@ -240,6 +247,19 @@ impl Server {
     }
 }
 
+/// Reads every certificate and key, and listens nowhere.
+///
+/// # Errors
+///
+/// With the first that cannot be used.
+pub fn check(config: &Config) -> Result<(), Error> {
+    let listeners = config.server.listen.iter();
+    for (listen, files) in listeners.filter_map(|listen| Some((listen, listen.tls.as_ref()?))) {
+        tls::check(files).map_err(|source| Error::certificate(listen, source))?;
+    }
+    Ok(())
+}
+
 async fn bind(
     address: &Address,
     mode: Option<u32>,
@@ -253,10 +273,7 @@ async fn bind(
 }
 
 fn read(listen: &Listen, files: &Tls) -> Result<Certificates, Error> {
-    Certificates::read(files).map_err(|source| Error::Certificate {
-        address: listen.to_string(),
-        source,
-    })
+    Certificates::read(files).map_err(|source| Error::certificate(listen, source))
 }
 
 /// What all listeners share: what a connection's requests go through.
@@ -387,12 +404,23 @@ fn notify(state: sd_notify::NotifyState<'_>) {
 // === impl Error ===
 
 impl Error {
+    fn certificate(listen: &Listen, source: CertificateError) -> Self {
+        Self::Certificate {
+            address: listen.to_string(),
+            source,
+        }
+    }
+
     /// Whether the operator must change the configuration or the database: starting again will not
     /// help.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Origin(_) | Self::Certificate { .. } | Self::Open(_) | Self::Outdated(_) => true,
+            Self::Origin(_)
+            | Self::Verification(_)
+            | Self::Certificate { .. }
+            | Self::Open(_)
+            | Self::Outdated(_) => true,
             Self::Listen { .. } | Self::System(_) => false,
         }
     }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use super::error::Mistakes;
 use super::{Address, Config, Listen, Server};
 use crate::audit;
-use crate::proxy::Origin;
+use crate::proxy::{self, Origin};
 
 /// The longest wait that makes sense for anything that is configured.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -81,6 +81,9 @@ fn check_origin(config: &Config, mistakes: &mut Mistakes) {
     };
     match Origin::parse(url) {
         Ok(origin) => {
+            if let Err(error) = proxy::check(&origin, &config.origin) {
+                mistakes.add(error.key(), error);
+            }
             let origin = origin.authority().as_str();
             let is_origin = |listen: &Listen| {
                 let address = listen.address.to_string();

@@ -9,16 +9,17 @@ use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::alarm::Alarm;
-use super::listen::body::{ClientBody, ClientBodyError, Relayed};
+use super::listen::body::{AnswerBody, ClientBody, ClientBodyError};
 use super::listen::pace::{Busy, Pace};
 use crate::guard::Replay;
 use crate::matrix::error::{ErrCode, response};
-use crate::proxy;
 use crate::proxy::fields::{self, Hop, Malformed};
+use crate::proxy::{self, Relayed, upgrade};
 
 /// Stands before everything else on one connection.
 pub(super) struct Front<S> {
@@ -44,7 +45,13 @@ pin_project! {
 pin_project! {
     #[project = Projected]
     enum Kind<F> {
-        Inner { #[pin] inner: F, alarm: Alarm },
+        Inner {
+            #[pin]
+            inner: F,
+            alarm: Alarm,
+            // The client's connection, if it asks for another protocol on it.
+            switching: Option<OnUpgrade>,
+        },
         Refused { refused: Refused },
     }
 }
@@ -93,9 +100,9 @@ fn tell(alarm: &Alarm, error: &proxy::Error, status: StatusCode) {
 
 impl<S> Service<Request<Incoming>> for Front<S>
 where
-    S: Service<Request<ClientBody>, Response = Response<Replay<Incoming>>, Error = proxy::Error>,
+    S: Service<Request<ClientBody>, Response = Response<Replay<Relayed>>, Error = proxy::Error>,
 {
-    type Response = Response<Relayed<Replay<Incoming>>>;
+    type Response = Response<AnswerBody<Replay<Relayed>>>;
     // Whatever goes wrong becomes an answer.
     type Error = std::convert::Infallible;
     type Future = ResponseFuture<S::Future>;
@@ -116,6 +123,7 @@ where
         };
         let kind = match prepared {
             Ok(()) => Kind::Inner {
+                switching: upgrade::asked(&mut request),
                 inner: self.inner.call(request),
                 alarm: self.alarm.clone(),
             },
@@ -148,15 +156,23 @@ impl Refused {
 
 impl<F> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<Replay<Incoming>>, proxy::Error>>,
+    F: Future<Output = Result<Response<Replay<Relayed>>, proxy::Error>>,
 {
-    type Output = Result<Response<Relayed<Replay<Incoming>>>, std::convert::Infallible>;
+    type Output = Result<Response<AnswerBody<Replay<Relayed>>>, std::convert::Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let mut tunnel = None;
         let mut answer = match this.kind.project() {
-            Projected::Inner { inner, alarm } => match ready!(inner.poll(context)) {
-                Ok(response) => response,
+            Projected::Inner {
+                inner,
+                alarm,
+                switching,
+            } => match ready!(inner.poll(context)) {
+                Ok(mut response) => {
+                    tunnel = switching.take().zip(upgrade::answered(&mut response));
+                    response
+                }
                 Err(error) => {
                     let answer = rescue(&error);
                     tell(alarm, &error, answer.status());
@@ -166,11 +182,13 @@ where
             Projected::Refused { refused } => refused.answer().map(Replay::of),
         };
         let busy = this.busy.take().expect("a future is done once");
-        if busy.is_closing() && *this.version < Version::HTTP_2 {
+        if let Some((client, origin)) = tunnel {
+            busy.becomes(Box::pin(upgrade::join(client, origin)));
+        } else if busy.is_closing() && *this.version < Version::HTTP_2 {
             answer
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(answer.map(|body| Relayed::new(body, busy))))
+        Poll::Ready(Ok(answer.map(|body| AnswerBody::new(body, busy))))
     }
 }

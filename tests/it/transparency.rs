@@ -5,8 +5,11 @@
 
 mod answers;
 mod connections;
+mod expect;
 mod failures;
+mod origins;
 mod requests;
+mod upgrades;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,7 +56,9 @@ where
             connect_timeout,
             ..proxy::Config::default()
         },
+        proxy::Limits::default(),
     )
+    .unwrap()
 }
 
 /// `head` with `Host` and `Connection: close`, and the empty line.

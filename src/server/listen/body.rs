@@ -44,7 +44,7 @@ pub(in crate::server) enum ClientBodyError {
 
 pin_project! {
     /// An answer's body, and that its request is under way.
-    pub(in crate::server) struct Relayed<B> {
+    pub(in crate::server) struct AnswerBody<B> {
         #[pin]
         body: B,
         busy: Busy,
@@ -116,9 +116,9 @@ impl ClientBodyError {
     }
 }
 
-// === impl Relayed ===
+// === impl AnswerBody ===
 
-impl<B> Relayed<B> {
+impl<B> AnswerBody<B> {
     pub(in crate::server) fn new(body: B, busy: Busy) -> Self {
         Self {
             body,
@@ -128,7 +128,7 @@ impl<B> Relayed<B> {
     }
 }
 
-impl<B: Body> Body for Relayed<B> {
+impl<B: Body> Body for AnswerBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -125,12 +125,6 @@ impl Pace {
         self.cut.load(Ordering::Relaxed)
     }
 
-    /// What the connection becomes when HTTP has ended on it.
-    pub(in crate::server) fn becomes(&self, tunnel: BoxFuture<'static, ()>) {
-        self.tunnelled.store(true, Ordering::Relaxed);
-        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
-    }
-
     pub(super) fn is_tunnel(&self) -> bool {
         self.tunnelled.load(Ordering::Relaxed)
     }
@@ -152,6 +146,13 @@ impl Busy {
     /// Whether this request is the last on its connection.
     pub(in crate::server) fn is_closing(&self) -> bool {
         self.0.is_closing()
+    }
+
+    /// What the connection becomes when HTTP has ended on it.
+    pub(in crate::server) fn becomes(&self, tunnel: BoxFuture<'static, ()>) {
+        let pace = &self.0;
+        pace.tunnelled.store(true, Ordering::Relaxed);
+        *pace.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
     }
 }
 

@@ -136,7 +136,7 @@ impl fmt::Debug for Certificates {
 /// # Errors
 ///
 /// If one of them cannot be used, naming it, or if they are not of one pair.
-pub fn check(files: &config::Tls) -> Result<(), Error> {
+pub(crate) fn check(files: &config::Tls) -> Result<(), Error> {
     read(files).map(drop)
 }
 
