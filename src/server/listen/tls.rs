@@ -168,13 +168,14 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Error> {
-    PrivateKeyDer::from_pem_slice(&bytes(file)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => content(
-            file,
-            "holds no private key in PEM (BEGIN PRIVATE KEY); one with a passphrase cannot be used",
-        ),
-        // It quotes the lines.
-        _ => content(file, NOT_PEM),
+    PrivateKeyDer::from_pem_slice(&bytes(file)?).map_err(|error| {
+        // What it says of anything else quotes the lines.
+        let text = if matches!(error, pem::Error::NoItemsFound) {
+            "holds no private key in PEM (BEGIN PRIVATE KEY); one with a passphrase cannot be used"
+        } else {
+            NOT_PEM
+        };
+        content(file, text)
     })
 }
 
@@ -195,21 +196,22 @@ fn content(file: &Path, text: &'static str) -> Error {
 }
 
 fn unusable(error: rustls::Error, files: &config::Tls) -> Error {
-    match error {
-        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Error::NoPair {
+    let no_pair = rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch);
+    if error == no_pair {
+        return Error::NoPair {
             certificate_file: files.certificate_file.clone(),
             key_file: files.key_file.clone(),
-        },
-        // So the provider says that it knows no such key.
-        rustls::Error::General(_) => content(
-            &files.key_file,
-            "holds a private key that is damaged, or of a kind that cannot be used: take ECDSA, RSA \
-             or Ed25519",
-        ),
-        source => Error::Certificate {
-            file: files.certificate_file.clone(),
-            source,
-        },
+        };
+    }
+    // So the provider says that it knows no such key.
+    if matches!(error, rustls::Error::General(_)) {
+        let text = "holds a private key that is damaged, or of a kind that cannot be used: take \
+                    ECDSA, RSA or Ed25519";
+        return content(&files.key_file, text);
+    }
+    Error::Certificate {
+        file: files.certificate_file.clone(),
+        source: error,
     }
 }
 

@@ -79,13 +79,16 @@ fn refuse_if_taken(path: &Path) -> io::Result<()> {
     let Err(error) = socket.connect(&SockAddr::unix(path)?) else {
         return Err(io::ErrorKind::AddrInUse.into());
     };
-    match error.kind() {
+    let is = |kind| error.kind() == kind;
+    if is(io::ErrorKind::ConnectionRefused) || is(io::ErrorKind::NotFound) {
         // Nobody listens: it was left behind. Or it has gone this moment.
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Ok(()),
+        Ok(())
+    } else if is(io::ErrorKind::WouldBlock) {
         // Somebody listens, and has no time for us.
-        io::ErrorKind::WouldBlock => Err(io::ErrorKind::AddrInUse.into()),
+        Err(io::ErrorKind::AddrInUse.into())
+    } else {
         // Whose it is we cannot say: no access, another type of socket.
-        _ => Err(error),
+        Err(error)
     }
 }
 
