@@ -11,6 +11,7 @@
 //! only when every guarded write under way has its record.
 
 mod alarm;
+mod descriptors;
 mod error;
 mod front;
 mod listen;
@@ -37,6 +38,7 @@ pub use self::error::Error;
 use self::front::Front;
 use self::listen::body::ClientBody;
 pub use self::listen::inherit::Inherited;
+use self::listen::metrics::Metrics;
 use self::listen::pace::Pace;
 use self::listen::socket::Socket;
 pub use self::listen::tls::Error as CertificateError;
@@ -157,6 +159,7 @@ impl Server {
             admin: admin_socket,
             ..
         } = self;
+        descriptors::provide(config.limits.connections);
         let mut registry = registry();
         let audit = open_trail(&config, &mut registry).await?;
         let limits = proxy::Limits {
@@ -165,6 +168,7 @@ impl Server {
         };
         let forward = Origins::new(&origin, &config.origin, limits)?;
         let guard = guard(&config, &audit, &forward, &mut registry);
+        let metrics = Metrics::new(&mut registry);
 
         let (stop, stopping) = watch::channel(false);
         let admin = admin::router(Admin {
@@ -180,7 +184,7 @@ impl Server {
                 .into_future(),
         );
 
-        let shared = shared(&config, guard.layer(forward));
+        let shared = shared(&config, guard.layer(forward), metrics);
         let (stage, stages) = watch::channel(Stage::Serving);
         let mut serving = JoinSet::new();
         for listener in listeners {
@@ -242,7 +246,7 @@ fn read(listen: &Listen, files: &Tls) -> Result<Certificates, Error> {
 }
 
 /// What all listeners share: what a connection's requests go through.
-fn shared<S>(config: &Config, service: S) -> Arc<Shared<Front<S>>>
+fn shared<S>(config: &Config, service: S, metrics: Metrics) -> Arc<Shared<Front<S>>>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -269,7 +273,7 @@ where
             alarm: alarm.clone(),
         }
     };
-    Arc::new(Shared::new(Box::new(make), limits, trusted))
+    Arc::new(Shared::new(Box::new(make), limits, trusted, metrics))
 }
 
 // === impl Reload ===
