@@ -15,6 +15,8 @@ mod config;
 mod embedded;
 #[cfg(feature = "sqlite")]
 mod guard;
+#[cfg(all(feature = "gateway", feature = "sqlite"))]
+mod listening;
 #[cfg(feature = "gateway")]
 mod origin;
 #[cfg(feature = "sqlite")]
