@@ -16,6 +16,8 @@ mod embedded;
 #[cfg(feature = "sqlite")]
 mod guard;
 #[cfg(all(feature = "gateway", feature = "sqlite"))]
+mod listening;
+#[cfg(feature = "gateway")]
 mod origin;
 #[cfg(feature = "sqlite")]
 mod rig;
