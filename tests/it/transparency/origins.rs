@@ -361,7 +361,7 @@ async fn an_origin_that_resets_after_each_answer_never_fails_a_request() {
 }
 
 /// The origin's close may cross the next request, which then fails; but it is not sent twice.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_crosses_a_close_is_never_sent_twice() {
     let origin = Origin::start(|_| Answer::bytes(OK).close()).await;
     let gateway = Gateway::before(&origin).await;
@@ -380,10 +380,13 @@ async fn a_request_that_crosses_a_close_is_never_sent_twice() {
         }
     }
     let mut targets: Vec<_> = origin.requests();
+    let arrived = targets.len();
     targets.sort_by(|a, b| a.target.cmp(&b.target));
     targets.dedup_by(|a, b| a.target == b.target);
-    assert_eq!(targets.len(), origin.requests().len(), "none arrives twice");
-    assert!(failed <= 300 - targets.len() + failed);
+    assert_eq!(targets.len(), arrived, "none arrives twice");
+    println!("{failed} of 300 crossed a close; {arrived} arrived");
+    assert!(arrived >= 300 - failed, "what is answered has arrived");
+    assert!(failed < 300, "few cross");
 }
 
 // --- limits of answers
