@@ -17,7 +17,7 @@ mod embedded;
 mod guard;
 #[cfg(all(feature = "gateway", feature = "sqlite"))]
 mod listening;
-#[cfg(feature = "gateway")]
+#[cfg(all(feature = "gateway", feature = "sqlite"))]
 mod origin;
 #[cfg(feature = "sqlite")]
 mod rig;

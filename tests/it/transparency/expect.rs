@@ -7,13 +7,12 @@ use bytes::Bytes;
 use http::{Request, Version};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use key_backup_gateway::proxy::fields::{Hop, Scheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::{Client, Gateway, PATIENCE, forward, handle, lines};
+use super::{Client, Gateway, PATIENCE, lines};
 use crate::origin::{Answer, Connection, Origin};
 
 const HEAD: &str = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
@@ -209,22 +208,7 @@ async fn other_expectations_and_requests_without_a_body_do_not_wait() {
 #[tokio::test]
 async fn a_body_that_came_over_http_2_arrives() {
     let origin = continuing().await;
-    let (client, server) = tokio::io::duplex(1 << 16);
-    let hop = Hop {
-        peer: None,
-        scheme: Scheme::Http,
-        trusted: [].into(),
-        request_id: http::HeaderName::from_static("x-request-id"),
-    };
-    let forward = forward(origin.address(), PATIENCE);
-    tokio::spawn(
-        hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(
-            TokioIo::new(server),
-            hyper::service::service_fn(move |request| {
-                handle(forward.clone(), hop.clone(), request)
-            }),
-        ),
-    );
+    let Client(client) = Gateway::before(&origin).await.connect().await;
     let (mut client, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))
             .await

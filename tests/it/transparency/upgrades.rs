@@ -1,22 +1,11 @@
 //! Switching protocols: after a 101 both connections are one.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use key_backup_gateway::proxy::fields::{self, Hop, Scheme};
-use key_backup_gateway::proxy::{Error, Forward, upgrade};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tower::Service;
 
-use super::{BoxError, Client, PATIENCE, forward, lines};
+use super::{Client, Gateway, PATIENCE, lines};
 use crate::origin::{Answer, Origin, RawRequest};
 
 const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -24,48 +13,8 @@ const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgra
 const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
                         Connection: Upgrade, X-Hop\r\nX-Hop: 1\r\nSec-WebSocket-Accept: y\r\n\r\n";
 
-/// A gateway as small as it can be: it prepares, forwards, and joins.
 async fn client_of(origin: &Origin) -> Client {
-    let forward: Forward<Incoming> = forward(origin.address(), PATIENCE);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address: SocketAddr = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let service = hyper::service::service_fn(move |request| handle(forward.clone(), request));
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(TokioIo::new(stream), service);
-        let _ = connection.with_upgrades().await;
-    });
-    Client(tokio::net::TcpStream::connect(address).await.unwrap())
-}
-
-async fn handle(
-    mut forward: Forward<Incoming>,
-    mut request: Request<Incoming>,
-) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError> {
-    let hop = Hop {
-        peer: None,
-        scheme: Scheme::Http,
-        trusted: [].into(),
-        request_id: http::HeaderName::from_static("x-request-id"),
-    };
-    fields::prepare(&mut request, &hop)?;
-    let client = upgrade::asked(&mut request);
-    match forward.call(request).await {
-        Ok(mut answer) => {
-            if let (Some(client), Some(origin)) = (client, upgrade::answered(&mut answer)) {
-                tokio::spawn(upgrade::join(client, origin));
-            }
-            Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()))
-        }
-        Err(error) => {
-            assert!(matches!(error, Error::Broken(_)), "{error:?}");
-            let nothing = Empty::new().map_err(BoxError::from).boxed_unsync();
-            let mut answer = Response::new(nothing);
-            *answer.status_mut() = StatusCode::BAD_GATEWAY;
-            Ok(answer)
-        }
-    }
+    Gateway::before(origin).await.connect().await
 }
 
 /// What the origin gets when a client sends `request`.
