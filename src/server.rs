@@ -11,6 +11,7 @@
 //! only when every guarded write under way has its record.
 
 mod alarm;
+mod error;
 mod front;
 mod listen;
 mod ready;
@@ -32,6 +33,7 @@ use tokio::time::timeout;
 use tower_layer::Layer;
 
 use self::alarm::Alarm;
+pub use self::error::Error;
 use self::front::Front;
 use self::listen::body::ClientBody;
 pub use self::listen::inherit::Inherited;
@@ -47,44 +49,7 @@ use crate::config::{Address, Config, Listen, Tls};
 use crate::guard::{self, GuardLayer, Replay};
 use crate::identity::{self, Through};
 use crate::proxy::fields::Hop;
-use crate::proxy::{self, Forward, InvalidOrigin, Origin};
-
-/// Why the gateway did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// `origin.url` is not what it should be.
-    #[error("origin.url")]
-    Origin(#[from] InvalidOrigin),
-    /// It is not known how the origin is to be verified.
-    #[error("{}", .0.key())]
-    Verification(#[from] proxy::TlsError),
-    /// A certificate or its key cannot be used.
-    #[error("server.listen, {address}")]
-    Certificate {
-        /// The listener's address.
-        address: String,
-        /// Why.
-        source: CertificateError,
-    },
-    /// The trail cannot be opened.
-    #[error(transparent)]
-    Open(#[from] audit::OpenError),
-    /// The database's schema or encoding is not what this build expects, and it may not, or cannot,
-    /// change it.
-    #[error("{0}")]
-    Outdated(String),
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The operating system has no thread left.
-    #[error("the gateway could not be started")]
-    System(#[from] io::Error),
-}
+use crate::proxy::{self, Forward, Origin};
 
 /// A gateway that listens, and does not serve yet.
 pub struct Server {
@@ -277,10 +242,7 @@ fn read(listen: &Listen, files: &Tls) -> Result<Certificates, Error> {
 }
 
 /// What all listeners share: what a connection's requests go through.
-fn shared<S>(
-    config: &Config,
-    service: S,
-) -> Arc<Shared<impl Fn(Peer, &Arc<Pace>) -> Front<S> + Send + Sync + 'static>>
+fn shared<S>(config: &Config, service: S) -> Arc<Shared<Front<S>>>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -307,7 +269,7 @@ where
             alarm: alarm.clone(),
         }
     };
-    Arc::new(Shared::new(make, limits, trusted))
+    Arc::new(Shared::new(Box::new(make), limits, trusted))
 }
 
 // === impl Reload ===
@@ -398,30 +360,5 @@ async fn told(mut flag: watch::Receiver<bool>) {
 fn notify(state: sd_notify::NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!(%error, "systemd could not be told");
-    }
-}
-
-// === impl Error ===
-
-impl Error {
-    fn certificate(listen: &Listen, source: CertificateError) -> Self {
-        Self::Certificate {
-            address: listen.to_string(),
-            source,
-        }
-    }
-
-    /// Whether the operator must change the configuration or the database: starting again will not
-    /// help.
-    #[must_use]
-    pub fn is_configuration(&self) -> bool {
-        match self {
-            Self::Origin(_)
-            | Self::Verification(_)
-            | Self::Certificate { .. }
-            | Self::Open(_)
-            | Self::Outdated(_) => true,
-            Self::Listen { .. } | Self::System(_) => false,
-        }
     }
 }

@@ -104,9 +104,12 @@ pub(super) struct Peer {
     pub(super) scheme: Scheme,
 }
 
-/// What all listeners share. `M` makes a service for a connection.
-pub(super) struct Shared<M> {
-    make: M,
+/// Makes the service of one connection.
+pub(super) type Make<S> = Box<dyn Fn(Peer, &Arc<Pace>) -> S + Send + Sync>;
+
+/// What all listeners share.
+pub(super) struct Shared<S> {
+    make: Make<S>,
     http: Http,
     crowd: Arc<Crowd>,
     /// Whose PROXY header is believed.
@@ -115,8 +118,8 @@ pub(super) struct Shared<M> {
 
 // === impl Shared ===
 
-impl<M> Shared<M> {
-    pub(super) fn new(make: M, limits: Limits, trusted: Arc<[IpNet]>) -> Self {
+impl<S> Shared<S> {
+    pub(super) fn new(make: Make<S>, limits: Limits, trusted: Arc<[IpNet]>) -> Self {
         Self {
             make,
             http: Http::new(limits),
@@ -136,12 +139,11 @@ impl<M> Shared<M> {
 ///
 /// The services must be ready at all times: [`Service::poll_ready`] is not asked. An error of the
 /// service closes its connection without an answer.
-pub(super) async fn serve<M, S, B>(
+pub(super) async fn serve<S, B>(
     listener: Listener,
-    shared: Arc<Shared<M>>,
+    shared: Arc<Shared<S>>,
     mut stage: watch::Receiver<Stage>,
 ) where
-    M: Fn(Peer, &Arc<Pace>) -> S + Send + Sync + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
@@ -193,15 +195,14 @@ struct Door {
 }
 
 /// One connection, to its end.
-async fn connection<M, S, B>(
+async fn connection<S, B>(
     wire: Wire,
     peer: Option<IpAddr>,
     member: Member,
-    shared: Arc<Shared<M>>,
+    shared: Arc<Shared<S>>,
     door: Arc<Door>,
     stage: watch::Receiver<Stage>,
 ) where
-    M: Fn(Peer, &Arc<Pace>) -> S,
     S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,

@@ -17,11 +17,11 @@ mod embedded;
 mod guard;
 #[cfg(all(feature = "gateway", feature = "sqlite"))]
 mod listening;
-#[cfg(feature = "gateway")]
+#[cfg(all(feature = "gateway", feature = "sqlite"))]
 mod origin;
 #[cfg(feature = "sqlite")]
 mod rig;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
-#[cfg(feature = "gateway")]
+#[cfg(all(feature = "gateway", feature = "sqlite"))]
 mod transparency;

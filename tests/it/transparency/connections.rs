@@ -333,7 +333,7 @@ async fn a_stopping_gateway_lets_open_requests_end() {
     let answer = busy.rest().await;
     assert!(answer.ends_with("{}"), "{answer}");
     assert_eq!(idle.rest().await, "");
-    stopping.await.unwrap();
+    assert_eq!(stopping.await.unwrap(), 0);
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
@@ -344,7 +344,7 @@ async fn a_stopping_gateway_drops_what_outlives_the_limit() {
     let mut client = gateway.connect().await;
     client.send(GET).await;
     arrival(&origin).await;
-    gateway.stop().await;
+    assert_eq!(gateway.stop().await, 1);
     assert_eq!(client.rest().await, "");
 }
 

@@ -1,0 +1,1 @@
+"""The parts of `benches/soak`, which says what they are for."""
