@@ -11,6 +11,7 @@
 //! only when every guarded write under way has its record.
 
 mod alarm;
+mod descriptors;
 mod error;
 mod front;
 mod listen;
@@ -36,6 +37,7 @@ pub use self::error::Error;
 use self::front::Front;
 use self::listen::body::ClientBody;
 pub use self::listen::inherit::Inherited;
+use self::listen::metrics::Metrics;
 use self::listen::pace::Pace;
 use self::listen::socket::Socket;
 pub use self::listen::tls::Error as CertificateError;
@@ -152,6 +154,7 @@ impl Server {
             admin: admin_sockets,
             ..
         } = self;
+        descriptors::provide(config.limits.connections);
         let mut registry = registry();
         let audit = open_trail(&config, &mut registry).await?;
         let limits = proxy::Limits {
@@ -160,6 +163,7 @@ impl Server {
         };
         let forward = Origins::new(&origin, &config.origin, limits)?;
         let guard = guard(&config, &audit, &forward, &mut registry);
+        let metrics = Metrics::new(&mut registry);
 
         let (stop, stopping) = watch::channel(false);
         let router = admin::router(Admin {
@@ -176,7 +180,7 @@ impl Server {
             admin.spawn(serving.with_graceful_shutdown(ends).into_future());
         }
 
-        let shared = shared(&config, guard.layer(forward));
+        let shared = shared(&config, guard.layer(forward), metrics);
         let (stage, stages) = watch::channel(Stage::Serving);
         let mut serving = JoinSet::new();
         for listener in listeners {
@@ -238,7 +242,7 @@ fn read(listen: &Listen, files: &Tls) -> Result<Certificates, Error> {
 }
 
 /// What all listeners share: what a connection's requests go through.
-fn shared<S>(config: &Config, service: S) -> Arc<Shared<Front<S>>>
+fn shared<S>(config: &Config, service: S, metrics: Metrics) -> Arc<Shared<Front<S>>>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -265,7 +269,7 @@ where
             alarm: alarm.clone(),
         }
     };
-    Arc::new(Shared::new(Box::new(make), limits, trusted))
+    Arc::new(Shared::new(Box::new(make), limits, trusted, metrics))
 }
 
 // === impl Reload ===

@@ -94,7 +94,7 @@ impl Service<Uri> for Dial {
 impl Way {
     async fn connect(self, origin: Uri) -> Result<Link, BoxError> {
         match self {
-            Self::Tcp(mut tcp) => Ok(Link::Tcp(Socket::new(tcp.call(origin).await?.into_inner()))),
+            Self::Tcp(mut tcp) => Ok(Link::tcp(tcp.call(origin).await?.into_inner())),
             Self::Tls(mut tcp, tls, name) => {
                 let socket = Socket::new(tcp.call(origin).await?.into_inner());
                 match tls.connect(name.clone(), socket).await {
@@ -106,7 +106,7 @@ impl Way {
                     .into()),
                 }
             }
-            Self::Unix(path) => Ok(Link::Unix(Socket::new(connect_unix(&path).await?))),
+            Self::Unix(path) => Ok(Link::unix(connect_unix(&path).await?)),
         }
     }
 }

@@ -24,35 +24,82 @@ use tokio_rustls::client::TlsStream;
 const GOODBYE: Duration = Duration::from_millis(500);
 
 /// A connection to the origin.
-pub(super) enum Link {
+pub(super) struct Link {
+    made_of: Made,
+    /// All that came has been read.
+    ended: bool,
+    /// Set once TLS is being closed, and takes its time.
+    goodbye: Option<Pin<Box<Sleep>>>,
+}
+
+enum Made {
     Tcp(Socket<TcpStream>),
     Unix(Socket<UnixStream>),
-    Tls {
-        /// Boxed: it is a kilobyte that the others need not have.
-        stream: Box<TlsStream<Socket<TcpStream>>>,
-        /// Set once it is being closed.
-        goodbye: Option<Pin<Box<Sleep>>>,
-    },
+    /// Boxed: it is a kilobyte that the others need not have.
+    Tls(Box<TlsStream<Socket<TcpStream>>>),
 }
 
 /// A stream on which a failed write does not keep what was sent before from being read.
 pub(super) struct Socket<S> {
     stream: S,
-    /// How the first write that failed did.
-    failed: Option<io::ErrorKind>,
-    /// Nothing more is to be read.
-    ended: bool,
-    /// Who wants to write all the same.
-    writer: Option<Waker>,
+    failed: Option<Failed>,
+}
+
+/// The first write that failed.
+struct Failed {
+    kind: io::ErrorKind,
+    /// Who waits to write all the same.
+    writer: Waker,
 }
 
 // === impl Link ===
 
 impl Link {
-    pub(super) fn tls(stream: TlsStream<Socket<TcpStream>>) -> Self {
-        Self::Tls {
-            stream: Box::new(stream),
+    const fn new(made_of: Made) -> Self {
+        Self {
+            made_of,
+            ended: false,
             goodbye: None,
+        }
+    }
+
+    pub(super) const fn tcp(stream: TcpStream) -> Self {
+        Self::new(Made::Tcp(Socket::new(stream)))
+    }
+
+    pub(super) const fn unix(stream: UnixStream) -> Self {
+        Self::new(Made::Unix(Socket::new(stream)))
+    }
+
+    pub(super) fn tls(stream: TlsStream<Socket<TcpStream>>) -> Self {
+        Self::new(Made::Tls(Box::new(stream)))
+    }
+
+    fn failed(&self) -> Option<&Failed> {
+        match &self.made_of {
+            Made::Tcp(socket) => socket.failed.as_ref(),
+            Made::Unix(socket) => socket.failed.as_ref(),
+            Made::Tls(stream) => stream.get_ref().0.failed.as_ref(),
+        }
+    }
+
+    /// How writing has failed, once that is no secret any more.
+    fn failure(&self) -> io::Result<()> {
+        match self.failed() {
+            Some(failed) if self.ended => Err(failed.kind.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn poll_read_any(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.made_of {
+            Made::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Made::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Made::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -66,73 +113,88 @@ impl Connection for Link {
 
 impl AsyncRead for Link {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Self::Tls { stream, .. } => Pin::new(stream).poll_read(cx, buffer),
+        let before = buffer.filled().len();
+        let read = ready!(self.poll_read_any(cx, buffer));
+        if read.is_err() || is_end(buffer, before) {
+            self.ended = true;
+            if let Some(failed) = self.failed() {
+                failed.writer.wake_by_ref();
+            }
         }
+        Poll::Ready(read)
     }
 }
 
 impl AsyncWrite for Link {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Self::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Self::Tls { stream, .. } => Pin::new(stream).poll_write(cx, bytes),
+        self.failure()?;
+        match &mut self.made_of {
+            Made::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Made::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Made::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
-            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
-            Self::Tls { stream, .. } => Pin::new(stream).poll_write_vectored(cx, pieces),
+        self.failure()?;
+        match &mut self.made_of {
+            Made::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
+            Made::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
+            Made::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(socket) => socket.is_write_vectored(),
-            Self::Unix(socket) => socket.is_write_vectored(),
-            Self::Tls { stream, .. } => stream.is_write_vectored(),
+        match &self.made_of {
+            Made::Tcp(socket) => socket.is_write_vectored(),
+            Made::Unix(socket) => socket.is_write_vectored(),
+            Made::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Tls { stream, .. } => Pin::new(stream).poll_flush(cx),
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.failure()?;
+        match &mut self.made_of {
+            Made::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Made::Unix(socket) => Pin::new(socket).poll_flush(cx),
+            Made::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
-            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
-            Self::Tls { stream, goodbye } => {
-                if let Poll::Ready(said) = Pin::new(stream).poll_shutdown(cx) {
-                    return Poll::Ready(said);
-                }
-                let goodbye = goodbye.get_or_insert_with(|| Box::pin(sleep(GOODBYE)));
-                ready!(goodbye.as_mut().poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
+    /// Of one that takes no more there is nothing left to shut.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.failed().is_some() {
+            return Poll::Ready(Ok(()));
         }
+        let shut = match &mut self.made_of {
+            Made::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Made::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Made::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        };
+        if shut.is_pending() {
+            let goodbye = self.goodbye.get_or_insert_with(|| Box::pin(sleep(GOODBYE)));
+            ready!(goodbye.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        shut
     }
+}
+
+/// Whether a read that began at `before` found the end.
+fn is_end(buffer: &ReadBuf<'_>, before: usize) -> bool {
+    buffer.filled().len() == before && buffer.remaining() > 0
 }
 
 // === impl Socket ===
@@ -142,43 +204,28 @@ impl<S: Unpin> Socket<S> {
         Self {
             stream,
             failed: None,
-            ended: false,
-            writer: None,
         }
     }
 
-    /// Writes, unless that has failed: then it waits until all is read, and fails only then.
+    /// Writes, unless that has failed, or fails now: then it is as if there was no room.
     fn write<T>(
         &mut self,
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if self.failed.is_none() {
-            match write(Pin::new(&mut self.stream), cx) {
-                Poll::Ready(Err(error)) => self.failed = Some(error.kind()),
-                written => return written,
-            }
+        if let Some(failed) = &mut self.failed {
+            failed.writer.clone_from(cx.waker());
+            return Poll::Pending;
         }
-        match self.failed {
-            Some(kind) if self.ended => Poll::Ready(Err(kind.into())),
-            Some(_) | None => {
-                self.writer = Some(cx.waker().clone());
+        match write(Pin::new(&mut self.stream), cx) {
+            Poll::Ready(Err(error)) => {
+                self.failed = Some(Failed {
+                    kind: error.kind(),
+                    writer: cx.waker().clone(),
+                });
                 Poll::Pending
             }
-        }
-    }
-
-    /// What the end of reading means. `Err` if it was no end.
-    fn end(&mut self) -> io::Result<()> {
-        self.ended = true;
-        if let Some(writer) = self.writer.take() {
-            writer.wake();
-        }
-        match self.failed {
-            // Linux tells of a reset once: the write has heard it, and to the reader it looks like an
-            // end. A broken pipe is a reset after the end, which thus came first.
-            Some(kind) if kind != io::ErrorKind::BrokenPipe => Err(kind.into()),
-            Some(_) | None => Ok(()),
+            written => written,
         }
     }
 }
@@ -190,13 +237,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
-        let more = buffer.filled().len() > before || buffer.remaining() == 0;
-        Poll::Ready(match read {
-            Ok(()) if more => Ok(()),
-            Ok(()) => self.end(),
-            Err(error) => self.end().and(Err(error)),
-        })
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        match &self.failed {
+            // Linux tells of a reset once: the write has heard it, and to the reader it looks like an
+            // end. A broken pipe is a reset after the end, which thus came first.
+            Some(failed) if failed.kind != io::ErrorKind::BrokenPipe && is_end(buffer, before) => {
+                Poll::Ready(Err(failed.kind.into()))
+            }
+            Some(_) | None => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -225,11 +274,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         self.write(cx, AsyncWrite::poll_flush)
     }
 
-    /// Of one that takes no more there is nothing left to shut.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.failed.is_some() {
-            return Poll::Ready(Ok(()));
-        }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

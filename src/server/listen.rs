@@ -24,6 +24,7 @@ mod connection;
 mod crowd;
 pub(super) mod inherit;
 mod line;
+pub(super) mod metrics;
 pub(super) mod pace;
 mod proxy_protocol;
 pub(super) mod socket;
@@ -50,6 +51,7 @@ use tower_service::Service;
 use self::connection::{Http, Protocol};
 use self::crowd::{Crowd, Member};
 use self::line::Stream;
+use self::metrics::Metrics;
 use self::pace::Pace;
 use self::socket::Socket;
 use self::tls::Certificates;
@@ -114,17 +116,24 @@ pub(super) struct Shared<S> {
     crowd: Arc<Crowd>,
     /// Whose PROXY header is believed.
     trusted: Arc<[IpNet]>,
+    metrics: Metrics,
 }
 
 // === impl Shared ===
 
 impl<S> Shared<S> {
-    pub(super) fn new(make: Make<S>, limits: Limits, trusted: Arc<[IpNet]>) -> Self {
+    pub(super) fn new(
+        make: Make<S>,
+        limits: Limits,
+        trusted: Arc<[IpNet]>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             make,
             http: Http::new(limits),
-            crowd: Crowd::new(limits.connections),
+            crowd: Crowd::new(limits.connections, metrics.clone()),
             trusted,
+            metrics,
         }
     }
 
@@ -165,6 +174,7 @@ pub(super) async fn serve<S, B>(
     let mut acceptor = Acceptor {
         socket,
         crowd: Arc::clone(&shared.crowd),
+        metrics: shared.metrics.clone(),
         waiting: None,
         failing: false,
     };
@@ -213,6 +223,7 @@ async fn connection<S, B>(
     let entered = tokio::select! {
         entered = door.enter(wire, peer, &shared.trusted) => entered,
         () = pace.leave() => return,
+        () = connection::last_chance(stage.clone()) => return,
     };
     match entered {
         Ok((stream, peer, protocol)) => {
@@ -283,6 +294,7 @@ fn log_panic(ended: Result<(), JoinError>) {
 struct Acceptor {
     socket: Socket,
     crowd: Arc<Crowd>,
+    metrics: Metrics,
     /// Accepted, and still without a place.
     waiting: Option<(Wire, Option<IpAddr>)>,
     /// The last accept failed; said once, not every [`ACCEPT_PAUSE`].
@@ -318,6 +330,7 @@ impl Acceptor {
                         );
                     }
                     self.failing = true;
+                    self.metrics.accept_failures.inc();
                     self.crowd.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }

@@ -16,7 +16,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tower_service::Service;
 
 use super::line::{Line, Stream};
@@ -146,6 +146,7 @@ impl Http {
                     told = tell(stream) => told,
                     () = sleep_until(first_head) => Err(io::ErrorKind::TimedOut.into()),
                     () = pace.leave() => return,
+                    () = last_chance(stage.clone()) => return,
                 }
             }
         };
@@ -173,6 +174,12 @@ impl Http {
             }
         }
     }
+}
+
+/// Ends when a connection that has not brought a request yet need not be waited for any more.
+pub(super) async fn last_chance(mut stage: watch::Receiver<Stage>) {
+    let _ = stage.wait_for(|stage| *stage != Stage::Serving).await;
+    sleep(LAST_CHANCE).await;
 }
 
 /// Drives one connection, and ends it when it is time.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::metrics::Metrics;
 use super::pace::Pace;
 use crate::server::alarm::Alarm;
 
@@ -27,6 +28,7 @@ pub(super) struct Crowd {
     next: AtomicU64,
     left: Notify,
     full: Alarm,
+    metrics: Metrics,
 }
 
 /// Is there until it is dropped.
@@ -39,13 +41,14 @@ pub(super) struct Member {
 // === impl Crowd ===
 
 impl Crowd {
-    pub(super) fn new(limit: usize) -> Arc<Self> {
+    pub(super) fn new(limit: usize, metrics: Metrics) -> Arc<Self> {
         Arc::new(Self {
             limit,
             members: Mutex::default(),
             next: AtomicU64::new(0),
             left: Notify::new(),
             full: Alarm::new(),
+            metrics,
         })
     }
 
@@ -80,6 +83,7 @@ impl Crowd {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let pace = Pace::new();
             members.insert(number, Arc::clone(&pace));
+            self.metrics.connections.inc();
             Member {
                 crowd: Arc::clone(self),
                 number,
@@ -105,6 +109,7 @@ impl Crowd {
         waiting[..told]
             .iter()
             .for_each(|(_, pace)| pace.tell_to_leave());
+        self.metrics.sent_away.inc_by(told as u64);
         told + leaving.len() > 0
     }
 
@@ -124,6 +129,7 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         self.crowd.members().remove(&self.number);
+        self.crowd.metrics.connections.dec();
         self.crowd.left.notify_one();
     }
 }

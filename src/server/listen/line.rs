@@ -47,6 +47,8 @@ pub(super) struct Line {
     /// Runs while the client takes nothing. Boxed: most never need one.
     standstill: Option<Pin<Box<Sleep>>>,
     lingers: Option<Pin<Box<Sleep>>>,
+    /// It ended in good order.
+    ended: bool,
 }
 
 // === impl Stream ===
@@ -127,6 +129,7 @@ impl Line {
             pace,
             standstill: None,
             lingers: None,
+            ended: false,
         }
     }
 
@@ -214,6 +217,7 @@ impl AsyncWrite for Line {
         if self.lingers.is_none() {
             let shut = Pin::new(&mut self.stream).poll_shutdown(context);
             ready!(self.watch(shut, context))?;
+            self.ended = true;
             // In a tunnel the other direction goes on.
             if self.pace.is_tunnel() || !self.pace.may_have_more() {
                 return Poll::Ready(Ok(()));
@@ -225,7 +229,7 @@ impl AsyncWrite for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if self.pace.is_cut() {
+        if self.pace.is_cut() && !self.ended {
             self.stream.get_ref().wire().reset_on_close();
         }
     }
