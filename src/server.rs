@@ -19,7 +19,6 @@ mod ready;
 
 use std::error::Error as StdError;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +57,7 @@ pub struct Server {
     config: Config,
     origin: Origin,
     listeners: Vec<Listener>,
-    admin: Socket,
+    admin: Vec<Socket>,
     certificates: Vec<Certificates>,
 }
 
@@ -92,10 +91,6 @@ impl Server {
     pub async fn bind(config: Config, mut inherited: Inherited) -> Result<Self, Error> {
         let origin = Origin::parse(config.origin.url.as_deref().unwrap_or_default())?;
         let admin = bind(&config.server.admin_listen, None, &mut inherited).await?;
-        let [admin] = <[Socket; 1]>::try_from(admin).map_err(|sockets| Error::Listen {
-            address: config.server.admin_listen.to_string(),
-            source: io::Error::other(format!("these are {} sockets, not one", sockets.len())),
-        })?;
         let mut listeners = Vec::new();
         let mut all = Vec::new();
         for listen in &config.server.listen {
@@ -134,10 +129,10 @@ impl Server {
         sockets.map(Socket::address).collect()
     }
 
-    /// Where health and metrics are.
+    /// Where health and metrics are; the first of the places, if there are several (`localhost`).
     #[must_use]
     pub fn admin_address(&self) -> String {
-        self.admin.address()
+        self.admin.first().map(Socket::address).unwrap_or_default()
     }
 
     /// What reads the certificates again while the gateway runs.
@@ -156,7 +151,7 @@ impl Server {
             config,
             origin,
             listeners,
-            admin: admin_socket,
+            admin: admin_sockets,
             ..
         } = self;
         descriptors::provide(config.limits.connections);
@@ -171,18 +166,19 @@ impl Server {
         let metrics = Metrics::new(&mut registry);
 
         let (stop, stopping) = watch::channel(false);
-        let admin = admin::router(Admin {
+        let router = admin::router(Admin {
             registry: Arc::new(registry),
             audit: audit.health(),
             ready: ready::probe(forward.clone(), stopping),
         });
         let (end_admin, admin_ends) = watch::channel(false);
-        tracing::info!("listening for administrators on {}", admin_socket.address());
-        let admin = tokio::spawn(
-            axum::serve(admin_socket, admin)
-                .with_graceful_shutdown(told(admin_ends))
-                .into_future(),
-        );
+        let mut admin = JoinSet::new();
+        for socket in admin_sockets {
+            tracing::info!("listening for administrators on {}", socket.address());
+            let serving = axum::serve(socket, router.clone());
+            let ends = told(admin_ends.clone());
+            admin.spawn(serving.with_graceful_shutdown(ends).into_future());
+        }
 
         let shared = shared(&config, guard.layer(forward), metrics);
         let (stage, stages) = watch::channel(Stage::Serving);
@@ -210,7 +206,7 @@ impl Server {
         guard.idle().await;
         audit.stop(LAST_WORDS).await;
         let _ = end_admin.send(true);
-        let _ = timeout(ADMIN_DRAIN, admin).await;
+        let _ = timeout(ADMIN_DRAIN, admin.join_all()).await;
         tracing::info!("stopped");
         Ok(())
     }

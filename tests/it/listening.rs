@@ -1,5 +1,6 @@
 //! Where clients come in: sockets of all kinds, TLS and the PROXY protocol, on the whole gateway.
 
+mod inherited;
 mod proxy_protocol;
 mod sockets;
 mod tls;

@@ -92,19 +92,6 @@ async fn administrators_may_have_a_unix_socket() {
 }
 
 #[tokio::test]
-async fn administrators_may_come_by_a_name_with_two_addresses() {
-    let origin = origin().await;
-    let free = std::net::TcpListener::bind("[::1]:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let folder = tempfile::tempdir().unwrap();
-    let bound = Gateway::bind(&origin, folder.path(), |config| {
-        config.server.admin_listen = format!("localhost:{port}").parse().unwrap();
-    });
-    assert!(bound.await.is_ok());
-}
-
-#[tokio::test]
 async fn what_cannot_be_listened_at_is_named() {
     let origin = origin().await;
     let folder = Folder::new();
