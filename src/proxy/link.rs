@@ -225,7 +225,7 @@ impl<S: Unpin> Socket<S> {
                 });
                 Poll::Pending
             }
-            written => written,
+            written @ (Poll::Ready(Ok(_)) | Poll::Pending) => written,
         }
     }
 }

@@ -73,7 +73,7 @@ pub(in crate::proxy) fn keep_upgrade_only(headers: &mut HeaderMap) {
 /// members beside it.
 fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let lines = headers.get_all(name).iter();
-    lines.flat_map(|line| of_line(line)).map(<[u8]>::trim_ascii)
+    lines.flat_map(of_line).map(<[u8]>::trim_ascii)
 }
 
 fn of_line(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {

@@ -1,8 +1,10 @@
 //! Switching protocols: after a 101 both connections are one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::{Client, Gateway, PATIENCE, lines};
@@ -67,11 +69,20 @@ async fn after_a_101_bytes_go_both_ways_and_each_side_ends_by_itself() {
 
 #[tokio::test]
 async fn the_origin_may_end_first() {
-    let origin = Origin::start_raw(|mut connection| async move {
-        connection.head().await;
-        connection.send(SWITCH).await;
-        connection.end().await;
-        assert_eq!(connection.body(3).await.as_deref(), Some(&b"abc"[..]));
+    let ended = Arc::new(Notify::new());
+    let origin = Origin::start_raw({
+        let ended = Arc::clone(&ended);
+        move |mut connection| {
+            let ended = Arc::clone(&ended);
+            async move {
+                connection.head().await;
+                connection.send(SWITCH).await;
+                connection.end().await;
+                assert_eq!(connection.body(3).await.as_deref(), Some(&b"abc"[..]));
+                assert!(connection.body(1).await.is_none());
+                ended.notify_one();
+            }
+        }
     })
     .await;
     let mut client = client_of(&origin).await;
@@ -80,7 +91,9 @@ async fn the_origin_may_end_first() {
     assert_eq!(client.rest().await, "");
     client.send("abc").await;
     client.0.shutdown().await.unwrap();
-    drop(origin);
+    timeout(PATIENCE, ended.notified())
+        .await
+        .expect("the origin hears what the client says after that");
 }
 
 #[tokio::test]
@@ -108,7 +121,7 @@ async fn much_goes_through_a_tunnel_unchanged() {
 }
 
 #[tokio::test]
-async fn a_tunnel_ends_when_either_side_breaks() {
+async fn a_tunnel_ends_when_the_origin_breaks() {
     let origin = Origin::start_raw(|mut connection| async move {
         connection.head().await;
         connection.send(SWITCH).await;
@@ -121,13 +134,43 @@ async fn a_tunnel_ends_when_either_side_breaks() {
     client.through("\r\n\r\n").await;
     client.send("x").await;
     client.rest().await;
+}
 
+#[tokio::test]
+async fn a_tunnel_ends_when_the_origin_has_left_and_the_client_goes_on() {
     let origin = Origin::start_raw(|mut connection| async move {
         connection.head().await;
         connection.send(SWITCH).await;
-        timeout(Duration::from_secs(1), connection.gone())
-            .await
-            .expect("the client's end is the origin's");
+    })
+    .await;
+    let mut client = client_of(&origin).await;
+    client.send(ASK).await;
+    client.through("\r\n\r\n").await;
+    assert_eq!(client.rest().await, "");
+    let writing = async {
+        while client.0.write_all(b"is anybody there?").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, writing)
+        .await
+        .expect("the client hears that nobody is");
+}
+
+#[tokio::test]
+async fn a_tunnel_ends_when_the_client_breaks() {
+    let gone = Arc::new(Notify::new());
+    let origin = Origin::start_raw({
+        let gone = Arc::clone(&gone);
+        move |mut connection| {
+            let gone = Arc::clone(&gone);
+            async move {
+                connection.head().await;
+                connection.send(SWITCH).await;
+                connection.gone().await;
+                gone.notify_one();
+            }
+        }
     })
     .await;
     let mut client = client_of(&origin).await;
@@ -135,8 +178,9 @@ async fn a_tunnel_ends_when_either_side_breaks() {
     client.through("\r\n\r\n").await;
     client.0.set_zero_linger().unwrap();
     drop(client);
-    tokio::time::sleep(Duration::from_millis(1200)).await;
-    drop(origin);
+    timeout(Duration::from_secs(1), gone.notified())
+        .await
+        .expect("the client's end is the origin's");
 }
 
 #[tokio::test]
