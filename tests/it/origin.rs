@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 /// The double. Its connections end with it.
@@ -98,6 +98,28 @@ impl Origin {
         F: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(listener, handler)
+    }
+
+    /// The same, with the kernel told to keep only `kept` bytes in either direction.
+    pub(crate) fn start_narrow<F>(
+        kept: u32,
+        handler: impl Fn(Connection) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(kept).unwrap();
+        socket.set_send_buffer_size(kept).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self::serve(socket.listen(64).unwrap(), handler)
+    }
+
+    fn serve<F>(listener: TcpListener, handler: impl Fn(Connection) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let accepting = tokio::spawn({
@@ -312,6 +334,15 @@ impl Connection {
                 return Some(None);
             }
         }
+    }
+
+    /// What has come and was not looked at, or else what comes next; `None` at the end of the
+    /// connection.
+    pub(crate) async fn some(&mut self) -> Option<Vec<u8>> {
+        if self.buffer.is_empty() {
+            self.fill().await?;
+        }
+        Some(std::mem::take(&mut self.buffer))
     }
 
     /// Writes `bytes`. A connection that is gone is no error: the test says what it expects.

@@ -6,11 +6,18 @@
 
 mod answers;
 mod connections;
+mod early;
+mod endings;
 mod expect;
 mod failures;
+mod forwarded;
+mod heads;
+mod hops;
+mod not_http;
 mod origins;
 mod requests;
 mod rig;
+mod smuggling;
 mod upgrades;
 
 use self::rig::{Client, DRAIN, End, Gateway, PATIENCE, body, closing, forward, lines, soon};

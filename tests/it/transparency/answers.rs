@@ -1,5 +1,7 @@
 //! The answer: what the origin says is what the client gets.
 
+use tokio::io::AsyncReadExt;
+
 use super::{Gateway, body, closing, lines};
 use crate::origin::{Answer, Origin};
 
@@ -157,4 +159,105 @@ async fn the_origin_closing_its_connection_does_not_close_the_clients() {
         assert!(lines(&answer, "connection").is_empty(), "{answer}");
     }
     assert_eq!(origin.connections(), 3);
+}
+
+#[tokio::test]
+async fn an_empty_reason_phrase_stays_empty() {
+    for status in ["200 ", "404 ", "299 "] {
+        let answer = relayed(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_304_keeps_the_length_of_what_it_does_not_send() {
+    let answer = relayed("HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\n\r\n").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 304 Not Modified\r\n"),
+        "{answer}"
+    );
+    assert_eq!(lines(&answer, "content-length"), ["1234"]);
+    assert_eq!(body(&answer), "");
+}
+
+#[tokio::test]
+async fn an_answer_to_head_stays_without_a_body_however_it_is_framed() {
+    for (framing, length) in [
+        ("", None),
+        ("Content-Length: 0\r\n", Some("0")),
+        ("Transfer-Encoding: chunked\r\n", None),
+    ] {
+        let answer = Answer::bytes(format!("HTTP/1.1 200 OK\r\n{framing}ETag: a\r\n\r\n"));
+        let answer = relayed_to(closing("HEAD / HTTP/1.1"), answer).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let lengths: Vec<_> = length.into_iter().collect();
+        assert_eq!(lines(&answer, "content-length"), lengths, "{framing}");
+        assert_eq!(lines(&answer, "etag"), ["a"]);
+        assert_eq!(body(&answer), "");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_any_body_as_it_is() {
+    const GET: &str = "GET / HTTP/1.0\r\n\r\n";
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let length = "Content-Length: 5\r\n\r\nabcde";
+    for rest in [chunked, length, "\r\nabcde"] {
+        let answer = Answer::bytes(format!("HTTP/1.1 200 OK\r\n{rest}")).close();
+        let answer = relayed_to(GET, answer).await;
+        assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+        assert!(lines(&answer, "transfer-encoding").is_empty(), "{answer}");
+        assert_eq!(body(&answer), "abcde");
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_a_body_stays_a_part() {
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nRange: bytes=1-3\r\nIf-Range: \"x\"\r\n\r\n";
+    let answer = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 1-3/5\r\n\
+                  Content-Length: 3\r\nAccept-Ranges: bytes\r\n\r\nbcd";
+    let origin = Origin::start(move |_| Answer::bytes(answer)).await;
+    let answer = Gateway::before(&origin).await.ask(request).await;
+    assert_eq!(origin.request().lines("range"), [b"bytes=1-3"]);
+    assert_eq!(origin.request().lines("if-range"), [b"\"x\""]);
+    assert!(answer.starts_with("HTTP/1.1 206 Partial Content\r\n"));
+    assert_eq!(lines(&answer, "content-range"), ["bytes 1-3/5"]);
+    assert_eq!(lines(&answer, "accept-ranges"), ["bytes"]);
+    assert_eq!(body(&answer), "bcd");
+}
+
+#[tokio::test]
+async fn odd_fields_of_an_answer_are_kept() {
+    let fields = "!#$%&'*+-.^_`|~: a\r\nX-Empty:\r\nX-A: 2\r\nX-A: 1\r\nX-A: 2\r\nx_y: z\r\n";
+    let long = format!("X-Long: {}\r\n", "b".repeat(60 << 10));
+    let answer = relayed(format!(
+        "HTTP/1.1 200 OK\r\n{fields}{long}Content-Length: 0\r\n\r\n"
+    ))
+    .await;
+    assert_eq!(lines(&answer, "!#$%&'*+-.^_`|~"), ["a"]);
+    assert_eq!(lines(&answer, "x-empty"), [""]);
+    assert_eq!(lines(&answer, "x-a"), ["2", "1", "2"]);
+    assert_eq!(lines(&answer, "x_y"), ["z"]);
+    assert_eq!(lines(&answer, "x-long")[0].len(), 60 << 10);
+}
+
+#[tokio::test]
+async fn every_byte_that_a_value_of_an_answer_may_have_is_kept() {
+    let value: Vec<u8> = (0x20..=0xff).filter(|byte| *byte != 0x7f).collect();
+    let bytes = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Odd: a",
+        &value[..],
+        b"\tb\r\n\r\n",
+    ];
+    let answer = Answer::bytes(bytes.concat());
+    let origin = Origin::start(move |_| answer.clone()).await;
+    let mut client = Gateway::before(&origin).await.connect().await;
+    client.send(closing("GET / HTTP/1.1")).await;
+    let mut all = Vec::new();
+    client.0.read_to_end(&mut all).await.unwrap();
+    let line = [b"x-odd: a", &value[..], b"\tb\r\n"].concat();
+    assert!(all.windows(line.len()).any(|window| window == line));
 }

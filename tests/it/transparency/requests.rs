@@ -4,7 +4,7 @@ use super::{Gateway, closing};
 use crate::origin::{Answer, Origin, RawRequest};
 
 /// What the origin gets when a client sends `request`, which must say `Connection: close`.
-async fn arrived(request: impl AsRef<[u8]>) -> RawRequest {
+pub(super) async fn arrived(request: impl AsRef<[u8]>) -> RawRequest {
     let origin = Origin::start(|_| Answer::json("200 OK", "{}")).await;
     let gateway = Gateway::before(&origin).await;
     let answer = gateway.ask(request.as_ref()).await;
@@ -17,14 +17,14 @@ async fn arrived(request: impl AsRef<[u8]>) -> RawRequest {
 }
 
 /// The answer to `request`, which must not reach the origin.
-async fn refused(request: impl AsRef<[u8]>) -> String {
+pub(super) async fn refused(request: impl AsRef<[u8]>) -> String {
     let origin = Origin::start(|_| Answer::json("200 OK", "{}")).await;
     let answer = Gateway::before(&origin).await.ask(request).await;
     assert!(origin.requests().is_empty(), "{:#?}", origin.requests());
     answer
 }
 
-const POST: &str = "POST / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n";
+pub(super) const POST: &str = "POST / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n";
 
 #[tokio::test]
 async fn chunked_request_stays_chunked() {
