@@ -355,6 +355,16 @@ impl Connection {
         while self.fill().await.is_some() {}
     }
 
+    /// How much was read and not looked at.
+    pub(crate) fn taken(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// The connection, for a test that minds each byte.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Ends the connection with an RST.
     pub(crate) fn reset(self) {
         self.stream.set_zero_linger().unwrap();

@@ -15,6 +15,8 @@ mod heads;
 mod hops;
 mod not_http;
 mod origins;
+mod pooled;
+mod pressure;
 mod requests;
 mod rig;
 mod smuggling;
