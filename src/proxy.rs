@@ -43,8 +43,8 @@ pub use self::body::Relayed;
 use self::body::{Offer, Outgoing};
 use self::dial::Dial;
 pub use self::error::Error;
-use self::error::{BoxError, SwitchedProtocols};
-use self::fields::hop_by_hop;
+use self::error::{BoxError, OddFraming, SwitchedProtocols};
+use self::fields::hop_by_hop::{self, Framing};
 pub use self::origin::{Config, InvalidOrigin, Origin};
 pub use self::tls::{TlsError, check};
 
@@ -233,6 +233,14 @@ impl Future for ResponseFuture {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx)).map_err(Error::classify)?;
+        match hop_by_hop::framing(response.headers()) {
+            Framing::Plain => {}
+            // > the Transfer-Encoding overrides the Content-Length.
+            //
+            // https://www.rfc-editor.org/rfc/rfc9112#section-6.3-2.3
+            Framing::Chunked => drop(response.headers_mut().remove(CONTENT_LENGTH)),
+            Framing::Odd => return Poll::Ready(Err(Error::Broken(OddFraming.into()))),
+        }
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS if *this.switches => {
                 hop_by_hop::keep_upgrade_only(response.headers_mut());

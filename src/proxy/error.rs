@@ -54,6 +54,11 @@ pub(super) struct BodyBroke(#[source] pub(super) BoxError);
 #[error("the origin switched protocols without being asked to")]
 pub(super) struct SwitchedProtocols;
 
+/// The body of the answer is coded in a way that is not understood.
+#[derive(Debug, thiserror::Error)]
+#[error("the origin's answer has a Transfer-Encoding other than chunked")]
+pub(super) struct OddFraming;
+
 /// The first error of type `E` below `error`.
 fn source<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     std::iter::successors(error.source(), |&error| error.source())

@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use self::hop_by_hop::Again;
+use self::hop_by_hop::{Again, Framing};
 use self::target::is_authority;
 use crate::client::{self, Client, RequestId};
 
@@ -76,6 +76,9 @@ pub enum Malformed {
     /// `CONNECT`, or a target that is neither a path nor a URL.
     #[error("The request-target must be a path or an http URL")]
     Target,
+    /// A `Transfer-Encoding` that is not `chunked`, or says it twice.
+    #[error("The Transfer-Encoding of the request must be chunked, and nothing else")]
+    TransferEncoding,
 }
 
 /// Makes `request` what the guard looks at and the origin gets; see the module's promise.
@@ -90,6 +93,9 @@ pub enum Malformed {
 /// good for nothing but that answer.
 pub fn prepare<B>(request: &mut Request<B>, hop: &Hop) -> Result<(), Malformed> {
     target::settle(request)?;
+    if hop_by_hop::framing(request.headers()) == Framing::Odd {
+        return Err(Malformed::TransferEncoding);
+    }
     let version = request.version();
     let headers = request.headers_mut();
     // Before hop-by-hop fields go: else a client could name X-Forwarded-For in Connection, and pass

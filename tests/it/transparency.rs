@@ -13,6 +13,7 @@ mod failures;
 mod forwarded;
 mod heads;
 mod hops;
+mod http2;
 mod not_http;
 mod origins;
 mod pooled;

@@ -22,10 +22,33 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 /// without them it would be another request, or two.
 const NEVER_AN_OPTION: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
 
+/// What the `Transfer-Encoding` of a message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Framing {
+    /// There is none.
+    Plain,
+    /// `chunked`, once.
+    Chunked,
+    /// Something else. Hyper reads a body in chunks if `chunked` is the last word, and lets the
+    /// others pass for nothing: of `gzip, chunked` it would hand on what is still compressed, and
+    /// what `identity, chunked` is, parsers do not agree on.
+    Odd,
+}
+
 /// The hop-by-hop fields that are said again.
 pub(super) struct Again {
     trailers: bool,
     upgrade: Vec<HeaderValue>,
+}
+
+/// How the message with these `headers` is framed.
+pub(in crate::proxy) fn framing(headers: &HeaderMap) -> Framing {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Framing::Plain,
+        (Some(line), None) if line.as_bytes().eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+        (Some(_), _) => Framing::Odd,
+    }
 }
 
 /// Removes the fields that concern one connection only.

@@ -70,6 +70,29 @@ fn a_request_has_one_host() {
 }
 
 #[test]
+fn a_body_in_any_other_coding_than_chunks_is_refused() {
+    let coded = |lines: &[&'static [u8]]| {
+        let lines = lines.iter().map(|line| ("transfer-encoding", *line));
+        let fields: Vec<_> = [("host", &b"a"[..])].into_iter().chain(lines).collect();
+        malformed("/", &fields)
+    };
+    assert_eq!(coded(&[]), None);
+    assert_eq!(coded(&[b"chunked"]), None);
+    assert_eq!(coded(&[b"Chunked"]), None);
+    for odd in [
+        &b"gzip, chunked"[..],
+        b"identity, chunked",
+        b",chunked",
+        b"",
+        b"chunked;a",
+    ] {
+        assert_eq!(coded(&[odd]), Some(Malformed::TransferEncoding));
+    }
+    let twice = coded(&[b"chunked", b"chunked"]);
+    assert_eq!(twice, Some(Malformed::TransferEncoding));
+}
+
+#[test]
 fn http_1_0_needs_no_host() {
     let mut request = request("/", &[]);
     *request.version_mut() = Version::HTTP_10;

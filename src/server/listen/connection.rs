@@ -142,15 +142,9 @@ impl Http {
         let told = match protocol {
             Some(protocol) => Ok((Rewound::new(stream), protocol)),
             None => {
-                let mut draining = stage.clone();
-                let last_chance = async {
-                    let _ = draining.wait_for(|stage| *stage != Stage::Serving).await;
-                    sleep(LAST_CHANCE).await;
-                };
                 tokio::select! {
                     told = tell(stream) => told,
                     () = sleep_until(first_head) => Err(io::ErrorKind::TimedOut.into()),
-                    () = last_chance => return,
                     () = pace.leave() => return,
                     () = last_chance(stage.clone()) => return,
                 }
