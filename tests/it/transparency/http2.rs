@@ -76,11 +76,13 @@ async fn drain(stream: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
 
 impl H2 {
     async fn to(gateway: &Gateway) -> Self {
-        Self::with(gateway, &h2::client::Builder::new()).await
-    }
-
-    async fn with(gateway: &Gateway, builder: &h2::client::Builder) -> Self {
         let stream = TcpStream::connect(gateway.address).await.unwrap();
+        let mut builder = h2::client::Builder::new();
+        // As browsers do: no guess at how many streams there may be, and more room on the connection
+        // than on one stream.
+        builder
+            .initial_max_send_streams(100)
+            .initial_connection_window_size(1 << 20);
         let (client, connection) = builder.handshake(stream).await.unwrap();
         tokio::spawn(connection);
         Self(client)
