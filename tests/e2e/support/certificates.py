@@ -35,11 +35,11 @@ class Pair:
 class Authority:
     """A CA of our own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "ca") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         (folder / "openssl.cnf").write_text(CONFIG)
-        self.own = self._make("ca", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+        self.own = self._make(name, "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
 
     def issue(self, name: str, host: str = "DNS:localhost,IP:127.0.0.1") -> Pair:
         return self._make(
