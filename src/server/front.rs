@@ -87,7 +87,8 @@ fn rescue(error: &proxy::Error) -> Response<Bytes> {
 fn tell(alarm: &Alarm, error: &proxy::Error, status: StatusCode) {
     // What a client breaks off is the client's business.
     let is_the_origins = !matches!(error, proxy::Error::ClientBody(_));
-    let error = error as &dyn std::error::Error;
+    // As text: a line of JSON would have the first of them alone.
+    let error = error.with_causes();
     let status = status.as_u16();
     if is_the_origins && alarm.rings() {
         tracing::warn!({ error, http.status = status }, "the origin did not answer a request");

@@ -57,6 +57,7 @@ use self::socket::Socket;
 use self::tls::Certificates;
 use self::wire::{Rewound, Wire};
 use crate::proxy::fields::Scheme;
+use crate::server::alarm::Alarm;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -176,7 +177,7 @@ pub(super) async fn serve<S, B>(
         crowd: Arc::clone(&shared.crowd),
         metrics: shared.metrics.clone(),
         waiting: None,
-        failing: false,
+        failing: Alarm::new(),
     };
     loop {
         tokio::select! {
@@ -297,8 +298,8 @@ struct Acceptor {
     metrics: Metrics,
     /// Accepted, and still without a place.
     waiting: Option<(Wire, Option<IpAddr>)>,
-    /// The last accept failed; said once, not every [`ACCEPT_PAUSE`].
-    failing: bool,
+    /// Accepting failed: it may, and work again, many times a second.
+    failing: Alarm,
 }
 
 // === impl Acceptor ===
@@ -315,21 +316,16 @@ impl Acceptor {
             }
             match self.socket.accept().await {
                 Ok(accepted) => {
-                    if self.failing {
-                        tracing::info!("accepting connections again");
-                    }
-                    self.failing = false;
                     self.waiting = Some(accepted);
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
-                    if !self.failing {
+                    if self.failing.rings() {
                         tracing::warn!(
                             error = &error as &dyn StdError,
                             "cannot accept connections; new ones wait"
                         );
                     }
-                    self.failing = true;
                     self.metrics.accept_failures.inc();
                     self.crowd.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -45,7 +45,7 @@ def slowly(served: Gateway, target: str, *options: str, seconds: int) -> Iterato
 
 
 def is_served(load: Load) -> None:
-    assert len(load.said) > 50
+    assert len(load.said) >= 30
     assert [said for said in load.said if said.status != 200] == []
     slowest = max(said.seconds for said in load.said)
     assert slowest < 5, slowest
@@ -95,8 +95,9 @@ def test_slow_readers_starve_nobody_and_cost_little(synapse: Synapse, gateway: S
         ordinary(load, served.port)
         time.sleep(15)
         grown = memory(served.process.pid) - before
-        # What all of them want is a gigabyte.
-        assert grown < readers * (256 << 10), grown
+        # What all of them want is a gigabyte. Held is one head's worth (128 KiB) of what was read,
+        # one of what was not yet written, and one on its way between the two.
+        assert grown < readers * (5 * 128 << 10), grown
     is_served(load)
 
 

@@ -210,9 +210,10 @@ async fn speak(
                 return;
             }
             () = pace.leave(), if end.is_none() => {
-                // Perhaps a request has come meanwhile: then this is its last.
+                // Perhaps a request has come meanwhile: then this is its last. Else it ends now: half a
+                // head, or a client that does not answer, must not keep its place from others.
                 speaking.as_mut().say_goodbye();
-                end = pace.waits_since().map(|_| Instant::now() + FAREWELL);
+                end = pace.waits_since().map(|_| Instant::now());
             }
             _ = stage.wait_for(|stage| *stage != Stage::Serving), if !pace.is_closing() => {
                 pace.close();
@@ -223,8 +224,13 @@ async fn speak(
                 }
             }
             () = timer => {
-                if end.is_some() || !pace.has_asked() {
+                if !pace.has_asked() || (end.is_some() && pace.waits_since().is_some()) {
                     return;
+                }
+                if end.take().is_some() {
+                    // One came after all, and is the last: hyper has been told.
+                    look = None;
+                    continue;
                 }
                 let is_last = pace.is_closing();
                 let idle = pace.waits_since().map(|since| since.elapsed());

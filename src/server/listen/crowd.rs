@@ -21,6 +21,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// One in so many leaves at once: else each new connection would look through all of them.
 const SHARE: usize = 100;
 
+/// Whoever has come, or been answered, so recently is not told to leave: the request of those who
+/// have one is under way, or in the kernel already.
+const WELCOME: Duration = Duration::from_millis(250);
+
 /// Everybody.
 pub(super) struct Crowd {
     limit: usize,
@@ -92,15 +96,19 @@ impl Crowd {
         })
     }
 
-    /// Tells those that have waited longest to leave. Whether anybody is on the way out.
+    /// Tells those that have waited longest to leave. Whether anybody is on the way out, or may soon be
+    /// told.
     pub(super) fn make_room(&self) -> bool {
         let members = self.members();
         let (leaving, staying): (Vec<_>, Vec<_>) = members
             .values()
             .filter_map(|pace| Some((pace.waits_since()?, pace)))
             .partition(|(_, pace)| pace.is_leaving());
+        let anybody = !leaving.is_empty() || !staying.is_empty();
         let mut waiting = staying;
-        let told = (1 + self.limit / SHARE)
+        waiting.retain(|(since, _)| since.elapsed() >= WELCOME);
+        // Not of the limit: descriptors may be few with hardly anybody here.
+        let told = (1 + members.len() / SHARE)
             .saturating_sub(leaving.len())
             .min(waiting.len());
         if told > 0 {
@@ -110,7 +118,7 @@ impl Crowd {
             .iter()
             .for_each(|(_, pace)| pace.tell_to_leave());
         self.metrics.sent_away.inc_by(told as u64);
-        told + leaving.len() > 0
+        anybody
     }
 
     fn members(&self) -> MutexGuard<'_, HashMap<u64, Arc<Pace>>> {

@@ -41,12 +41,20 @@ def records(database: str, **filters: str) -> list[Record]:
     return [json.loads(line) for line in reversed(listed.stdout.splitlines())]
 
 
+def _value(value: Any) -> str:
+    """Strings, numbers and booleans are written alike in JSON and in TOML."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value)
+
+
 def to_toml(sections: dict[str, dict[str, Any]]) -> str:
-    """Strings, numbers, booleans and lists of them: written alike in JSON and in TOML."""
     lines = []
     for section, keys in sections.items():
         lines.append(f"[{section}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+        lines += [f"{key} = {_value(value)}" for key, value in keys.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -70,6 +78,7 @@ class Gateway:
         }
         for section, keys in config.items():
             sections.setdefault(section, {}).update(keys)
+        self._listeners = len(sections["server"]["listen"])
         self.config = folder / "gateway.toml"
         self.config.write_text(to_toml(sections))
         self.process = Process(
@@ -78,23 +87,27 @@ class Gateway:
             cwd=folder,
         )
         self.port = self.admin_port = 0
+        # Of all TCP listeners, in their order; `port` is the first.
+        self.ports: list[int] = []
         self.url = self.admin_url = ""
 
     def wait(self) -> None:
         """Waits until it listens."""
-        self.port, self.admin_port = self.process.wait_for(
+        self.ports, self.admin_port = self.process.wait_for(
             self._addresses, "the gateway's addresses in its log", timeout=30
         )
+        self.port = self.ports[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
 
-    def _addresses(self) -> tuple[int, int] | None:
-        """The public and the admin port, as the log names them."""
-        clients = re.search(r"listening for clients on 127\.0\.0\.1:(\d+)", self.log)
+    def _addresses(self) -> tuple[list[int], int] | None:
+        """The public ports and the admin port, as the log names them."""
+        clients = re.findall(r'listening for clients on ([^ "]+)', self.log)
         administrators = re.search(r"listening for administrators on 127\.0\.0\.1:(\d+)", self.log)
-        if clients is None or administrators is None:
+        if len(clients) < self._listeners or administrators is None:
             return None
-        return int(clients[1]), int(administrators[1])
+        ports = [int(each.rsplit(":", 1)[1]) for each in clients if not each.startswith("unix:")]
+        return ports, int(administrators[1])
 
     @property
     def log(self) -> str:

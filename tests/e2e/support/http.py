@@ -40,8 +40,9 @@ class Answer:
         return f"{self.status} {self.body[:200]!r}"
 
 
-def connect(port: int, timeout: float = 20) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout)
+def connect(port: int, timeout: float = 20, source: str = "127.0.0.1") -> socket.socket:
+    """A connection, from any address of the machine: all of 127.0.0.0/8 is its own."""
+    return socket.create_connection(("127.0.0.1", port), timeout, source_address=(source, 0))
 
 
 def read_answer(connection: socket.socket, method: str = "GET") -> Answer:
