@@ -53,17 +53,13 @@ use self::crowd::{Crowd, Member};
 use self::line::Stream;
 use self::metrics::Metrics;
 use self::pace::Pace;
-use self::socket::Socket;
+use self::socket::{ACCEPT_PAUSE, Socket, concerns_one_connection};
 use self::tls::Certificates;
 use self::wire::{Rewound, Wire};
 use crate::proxy::fields::Scheme;
 use crate::server::alarm::Alarm;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// The pause after an accept that failed for want of something (descriptors, memory): long enough
-/// not to spin, short enough that nobody notices once there is some again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the PROXY header may take: the load balancer sends it with its first packet.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
@@ -337,20 +333,14 @@ impl Acceptor {
     /// One of those that came before we stopped: closing the socket would reset what the kernel has
     /// accepted for us. What waits at an inherited socket is the next run's.
     async fn left_over(&mut self) -> Option<(Wire, Option<IpAddr>, Member)> {
-        if self.waiting.is_none() && !self.socket.is_inherited() {
-            self.waiting = self.socket.try_accept()?.ok();
+        while self.waiting.is_none() && !self.socket.is_inherited() {
+            match self.socket.try_accept()? {
+                Ok(accepted) => self.waiting = Some(accepted),
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(_) => return None,
+            }
         }
         let (wire, peer) = self.waiting.take()?;
         Some((wire, peer, self.crowd.enter().await))
     }
-}
-
-/// Whether it was the connection that failed, not the listener: accept(2) reports both.
-fn concerns_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-    )
 }

@@ -31,7 +31,7 @@ const BACKLOG: i32 = 4096;
 
 /// The pause after an accept that failed for want of something (descriptors, memory): long enough
 /// not to spin, short enough that nobody notices once there is some again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound socket that listens.
 #[derive(Debug)]
