@@ -14,9 +14,8 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+from .kinds import DOWNLOAD, MEDIA, PREFERENCE, PROFILE, ROOMS, STORED
 from .machine import Process, free_port, wait_for
-
-LARGE = 100 * 1024
 
 CONFIG = """
 worker_processes 1;
@@ -53,11 +52,11 @@ http {{
       if ($named) {{ return 200 '{{"user_id":"$named","device_id":"SOAK"}}'; }}
       return 401 '{{"errcode":"M_UNKNOWN_TOKEN","error":"nobody"}}';
     }}
-    location /_matrix/client/v3/profile/ {{ return 200 '{{"displayname":"Soak"}}'; }}
-    location /_matrix/media/v3/download/ {{ try_files /large.json =500; }}
+    location /_matrix/client/v3/profile/ {{ return 200 '{PROFILE}'; }}
+    location /_matrix/media/v3/download/ {{ try_files /download.json =500; }}
     # Server-side includes make nginx forget the length: the answer is chunked.
-    location = /_matrix/client/v3/publicRooms {{ ssi on; ssi_types *; try_files /small.json =500; }}
-    location = /_matrix/client/v3/slow {{ limit_rate 8k; try_files /small.json =500; }}
+    location = /_matrix/client/v3/publicRooms {{ ssi on; ssi_types *; try_files /rooms.json =500; }}
+    location = /_matrix/client/v3/slow {{ limit_rate 8k; try_files /rooms.json =500; }}
     location = /_matrix/media/v3/upload {{
       # Unlike `return`, this reads the body to its end before it answers.
       client_max_body_size 0;
@@ -67,14 +66,14 @@ http {{
     }}
     location = /_matrix/client/v3/sync {{ proxy_pass http://unix:{folder}/silent.sock; }}
     location /_matrix/client/v3/user/@soak:example.org/ {{
-      if ($request_method = PUT) {{ return 200 '{{}}'; }}
-      return 200 '{{"enabled":true}}';
+      if ($request_method = PUT) {{ return 200 '{STORED}'; }}
+      return 200 '{PREFERENCE}';
     }}
     location / {{ return 404 '{{"errcode":"M_NOT_FOUND","error":"Account data not found"}}'; }}
   }}
   server {{
     listen unix:{folder}/uploaded.sock;
-    location / {{ return 200 '{{"content_uri":"mxc://example.org/large"}}'; }}
+    location / {{ return 200 '{MEDIA}'; }}
   }}
 }}
 """
@@ -89,12 +88,13 @@ class Origin:
         self.silent = Silent(folder / "silent.sock")
         files = folder / "files"
         files.mkdir()
-        (files / "large.json").write_text('"' + "x" * (LARGE - 2) + '"')
-        (files / "small.json").write_text('{"chunk":[' + ",".join(["12345"] * 400) + "]}")
+        (files / "download.json").write_text(DOWNLOAD)
+        (files / "rooms.json").write_text(ROOMS)
         config = folder / "nginx.conf"
         # As root it would serve as a user who cannot read the temporary folder.
         user = "user root;" if os.geteuid() == 0 else ""
-        config.write_text(CONFIG.format(folder=folder, port=self.port, user=user))
+        bodies = {"PROFILE": PROFILE, "MEDIA": MEDIA, "PREFERENCE": PREFERENCE, "STORED": STORED}
+        config.write_text(CONFIG.format(folder=folder, port=self.port, user=user, **bodies))
         self.process = Process(
             ["nginx", "-p", str(folder), "-c", str(config)], folder / "nginx-output.txt"
         )
