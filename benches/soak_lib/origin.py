@@ -1,4 +1,4 @@
-"""The origin: an nginx with one worker, and a server that never answers for the long polls.
+"""The origin: an nginx with one worker, and behind it a server for long polls and tunnels.
 
 Its log has one line for each request: the kind that the request says it is, and the status. What is
 counted at the end is therefore what reached the origin, not what anybody believes to have sent.
@@ -64,7 +64,13 @@ http {{
       proxy_set_header Content-Length '';
       proxy_pass http://unix:{folder}/uploaded.sock;
     }}
-    location = /_matrix/client/v3/sync {{ proxy_pass http://unix:{folder}/silent.sock; }}
+    location = /_matrix/client/v3/sync {{ proxy_pass http://unix:{folder}/holding.sock; }}
+    location = /tunnel {{
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+      proxy_pass http://unix:{folder}/holding.sock;
+    }}
     location /_matrix/client/v3/user/@soak:example.org/ {{
       if ($request_method = PUT) {{ return 200 '{STORED}'; }}
       return 200 '{PREFERENCE}';
@@ -78,6 +84,8 @@ http {{
 }}
 """
 
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: soak\r\n\r\n"
+
 
 class Origin:
     """Listens once it is made. Leaving the `with` block ends it."""
@@ -85,7 +93,7 @@ class Origin:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
-        self.silent = Silent(folder / "silent.sock")
+        self.holding = Holding(folder / "holding.sock")
         files = folder / "files"
         files.mkdir()
         (files / "download.json").write_text(DOWNLOAD)
@@ -99,7 +107,7 @@ class Origin:
             ["nginx", "-p", str(folder), "-c", str(config)], folder / "nginx-output.txt"
         )
         self._stack = contextlib.ExitStack()
-        self._stack.enter_context(self.silent)
+        self._stack.enter_context(self.holding)
         self._stack.enter_context(self.process)
 
     def __enter__(self) -> Origin:
@@ -122,8 +130,8 @@ class Origin:
             return Counter(line.split(" ", 1)[0] for line in lines)
 
 
-class Silent:
-    """Accepts, reads, and never says a word. Knows how many are still connected."""
+class Holding:
+    """Takes long polls, which it never answers, and tunnels, which it opens. Ends neither."""
 
     def __init__(self, path: Path) -> None:
         self._listener = socket.socket(socket.AF_UNIX)
@@ -134,7 +142,7 @@ class Silent:
         self._ended = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Silent:
+    def __enter__(self) -> Holding:
         self._thread.start()
         return self
 
@@ -142,8 +150,8 @@ class Silent:
         self._ended = True
         self._thread.join(5)
 
-    def waiting(self) -> int:
-        """How many long polls the origin still holds open."""
+    def held(self) -> int:
+        """How many of them are open: still wanted, as far as the origin knows."""
         # The other one is the listener.
         return len(self._selector.get_map()) - 1
 
@@ -157,9 +165,11 @@ class Silent:
             self._selector.register(ready.accept()[0], selectors.EVENT_READ)
             return
         try:
-            gone = not ready.recv(65_536)
+            heard = ready.recv(65_536)
+            if b"GET /tunnel" in heard:
+                ready.sendall(SWITCHING)
         except OSError:
-            gone = True
-        if gone:
+            heard = b""
+        if not heard:
             self._selector.unregister(ready)
             ready.close()

@@ -28,8 +28,8 @@ class Round:
     connections: int
     rate: float
     reading: Reading
-    # Long polls that the origin still held, although their clients had left.
-    polls: int
+    # Long polls and tunnels that the origin still held, although their clients had left.
+    held: int
 
 
 def print_head() -> None:
@@ -67,7 +67,7 @@ def faults_of_growth(rounds: list[Round]) -> list[str]:
     if last > GROWTH * second + COMING_AND_GOING:
         faults.append(f"descriptors grew from {second:.0f} to {last:.0f}")
     faults += leftovers("clients' connections were held", [one.reading.clients for one in rounds])
-    faults += leftovers("long polls went on", [one.polls for one in rounds])
+    faults += leftovers("long polls and tunnels went on", [one.held for one in rounds])
     return faults
 
 
