@@ -4,6 +4,7 @@
 
 mod audit;
 
+use std::ffi::OsStr;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use key_backup_gateway::config::{Config, Flag, Needs, Sources};
-use key_backup_gateway::{audit as trail, server, telemetry};
+use key_backup_gateway::server::{self, Inherited, Server};
+use key_backup_gateway::{audit as trail, telemetry};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -136,13 +138,24 @@ fn load(
 
 fn serve(config: &Config) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
+    let names = std::env::var_os("LISTEN_FDNAMES");
+    let inherited = Inherited::take(names.as_deref().and_then(OsStr::to_str))
+        .context("the sockets that systemd passed cannot be used")?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
         .context(NO_RUNTIME)?;
     let served = runtime.block_on(async {
         let shutdown = shutdown()?;
-        Ok(server::run(config.clone(), shutdown).await?)
+        let mut hangup = signal(SignalKind::hangup()).context(NO_SIGNALS)?;
+        let server = Server::bind(config.clone(), inherited).await?;
+        let reload = server.reload();
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                reload.reload();
+            }
+        });
+        Ok(server.run(shutdown).await?)
     });
     // Dropped, it would wait for a name that is still being looked up, however long that takes.
     runtime.shutdown_background();
@@ -152,6 +165,7 @@ fn serve(config: &Config) -> anyhow::Result<()> {
 fn check(config: &Config) -> anyhow::Result<()> {
     // Nothing is connected to: what can be known without the network is checked.
     trail::check(&config.database)?;
+    server::check(config)?;
     say("the configuration is good")
 }
 

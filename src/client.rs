@@ -24,10 +24,19 @@ pub struct Client {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Arc<str>);
 
+/// Whether what `peer` says of others is believed; `None` is a unix socket, which is trusted: whoever
+/// may open it has been let in by the file's mode.
+#[must_use]
+pub fn is_trusted(peer: Option<IpAddr>, trusted: &[IpNet]) -> bool {
+    peer.is_none_or(|peer| {
+        let peer = peer.to_canonical();
+        trusted.iter().any(|network| network.contains(&peer))
+    })
+}
+
 /// Finds the client behind all trusted proxies.
 ///
-/// `peer` is the other end of the connection, `None` on a unix socket, which is trusted: whoever may
-/// open it has been let in by the file's mode. `forwarded_for` are the values of all lines of
+/// `peer` is the other end of the connection, `None` on a unix socket. `forwarded_for` are the values of all lines of
 /// `X-Forwarded-For`, in their order; several lines are one list ([RFC 9110
 /// §5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)).
 ///

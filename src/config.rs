@@ -11,6 +11,8 @@ mod check;
 mod error;
 mod keys;
 mod layers;
+mod limits;
+mod listen;
 mod server;
 
 use self::error::Mistakes;
@@ -18,9 +20,11 @@ pub use self::error::{Error, Mistake};
 use self::keys::keys;
 use self::layers::Layers;
 pub use self::layers::{Flag, PREFIX, Source, Sources};
-pub use self::server::{Address, Network, Server};
+pub use self::limits::Limits;
+pub use self::listen::{Address, Listen, Tls};
+pub use self::server::{Network, Server};
 use crate::audit::store;
-use crate::{audit, guard, identity, policy, proxy, telemetry};
+use crate::{audit, identity, policy, proxy, telemetry};
 
 /// The whole configuration: a section of the file each.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +40,7 @@ pub struct Config {
     /// `[audit]`
     pub audit: audit::Config,
     /// `[limits]`
-    pub limits: guard::Limits,
+    pub limits: Limits,
     /// `[database]`
     pub database: store::Config,
     /// `[log]`
@@ -61,7 +65,7 @@ pub fn sections() -> [(&'static str, &'static [&'static str]); 8] {
         ("policy", keys::<policy::Config>()),
         ("identity", keys::<identity::Config>()),
         ("audit", keys::<audit::Config>()),
-        ("limits", keys::<guard::Limits>()),
+        ("limits", keys::<Limits>()),
         ("database", keys::<store::Config>()),
         ("log", keys::<telemetry::Config>()),
     ]

@@ -55,7 +55,6 @@ use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use serde::Deserialize;
 use tokio::task::JoinHandle;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -71,9 +70,8 @@ use crate::identity::{self, Identify};
 use crate::matrix::{error, route};
 use crate::policy::{self, Policy};
 
-/// `[limits]`: how much is taken on.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// How much is taken on.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How many writes a second are forwarded while nobody can say whose they are.
     pub unknown_per_second: u32,

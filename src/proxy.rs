@@ -14,31 +14,39 @@
 //!
 //! [`fields::prepare`] has been over the request before. Here the framing is made anew, never passed
 //! on as received, and the answer loses its hop-by-hop fields. Status, reason phrase, all other
-//! fields and both bodies are the other side's own.
+//! fields and both bodies are the other side's own. Of trailers hyper sends, in either direction, those
+//! that `Trailer` names, and none to a client without `TE: trailers`.
 
+mod body;
 mod dial;
 mod error;
 pub mod fields;
+mod link;
 mod origin;
+mod tls;
+pub mod upgrade;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::Body;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pin_project_lite::pin_project;
 
+pub use self::body::Relayed;
+use self::body::{Offer, Outgoing};
 use self::dial::Dial;
 pub use self::error::Error;
-use self::error::{BodyBroke, BoxError, SwitchedProtocols};
+use self::error::{BoxError, SwitchedProtocols};
+use self::fields::hop_by_hop;
 pub use self::origin::{Config, InvalidOrigin, Origin};
+pub use self::tls::{TlsError, check};
 
 /// How long an unused connection to the origin is kept.
 ///
@@ -46,10 +54,26 @@ pub use self::origin::{Config, InvalidOrigin, Origin};
 /// no request meets the origin's. Long enough that a client's next request finds one.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
+/// The smallest that hyper takes for [`Limits::heads`].
+const LEAST_HEADS: usize = 8192;
+
+/// How much of an answer is taken at once.
+///
+/// Each connection to the origin holds at most `heads` bytes that were read and not yet relayed, and as
+/// many (with one piece of a body above it) that were not yet written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Fields of a head. With more, the answer is a 502.
+    pub fields: usize,
+    /// Bytes of a head. With more, the answer is a 502. At least 8192.
+    pub heads: usize,
+}
+
 /// Sends requests to the origin over pooled HTTP/1.1 connections. Clones share the pool.
 pub struct Forward<B> {
     client: legacy::Client<Dial, Outgoing<B>>,
-    origin: Authority,
+    scheme: Scheme,
+    authority: Authority,
     /// For a request that came without one (HTTP/1.0).
     host: HeaderValue,
 }
@@ -60,22 +84,17 @@ pin_project! {
     pub struct ResponseFuture {
         #[pin]
         inner: legacy::ResponseFuture,
-    }
-}
-
-pin_project! {
-    /// The client's body, whose errors can be told from the origin's afterwards.
-    struct Outgoing<B> {
-        #[pin]
-        body: B,
+        switches: bool,
+        is_http_2: bool,
+        offer: Option<Offer>,
     }
 }
 
 /// The target at the origin: path and query byte for byte.
-fn at_origin(uri: &Uri, origin: &Authority) -> Uri {
+fn at_origin(uri: &Uri, scheme: &Scheme, authority: &Authority) -> Uri {
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = Some(origin.clone());
+    parts.scheme = Some(scheme.clone());
+    parts.authority = Some(authority.clone());
     parts.path_and_query = Some(
         uri.path_and_query()
             .cloned()
@@ -100,6 +119,18 @@ fn frame(headers: &mut HeaderMap, body: &impl Body) {
     }
 }
 
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        // As many fields as Synapse takes; and 64 KiB of them with room for the rest of a head.
+        Self {
+            fields: 500,
+            heads: 128 * 1024,
+        }
+    }
+}
+
 // === impl Forward ===
 
 impl<B> Forward<B>
@@ -108,8 +139,11 @@ where
     B::Error: Into<BoxError>,
 {
     /// A service that speaks to `origin`. No connection is made before the first request.
-    #[must_use]
-    pub fn new(origin: &Origin, config: &Config) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// As [`check`].
+    pub fn new(origin: &Origin, config: &Config, limits: Limits) -> Result<Self, TlsError> {
         let client = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -118,12 +152,15 @@ where
             .retry_canceled_requests(true)
             // The client's `Host` is kept.
             .set_host(false)
-            .build(Dial::new(config.connect_timeout));
-        Self {
+            .http1_max_headers(limits.fields)
+            .http1_max_buf_size(limits.heads.max(LEAST_HEADS))
+            .build(Dial::new(origin, config)?);
+        Ok(Self {
             client,
-            origin: origin.authority().clone(),
+            scheme: origin.scheme(),
+            authority: origin.authority().clone(),
             host: origin.host().clone(),
-        }
+        })
     }
 }
 
@@ -131,7 +168,8 @@ impl<B> Clone for Forward<B> {
     fn clone(&self) -> Self {
         Self {
             client: self.client.clone(),
-            origin: self.origin.clone(),
+            scheme: self.scheme.clone(),
+            authority: self.authority.clone(),
             host: self.host.clone(),
         }
     }
@@ -140,7 +178,7 @@ impl<B> Clone for Forward<B> {
 impl<B> std::fmt::Debug for Forward<B> {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         to.debug_struct("Forward")
-            .field("origin", &self.origin)
+            .field("authority", &self.authority)
             .finish_non_exhaustive()
     }
 }
@@ -150,7 +188,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Incoming>;
+    type Response = Response<Relayed>;
     type Error = Error;
     type Future = ResponseFuture;
 
@@ -160,20 +198,29 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let (mut head, body) = request.into_parts();
-        head.uri = at_origin(&head.uri, &self.origin);
+        head.uri = at_origin(&head.uri, &self.scheme, &self.authority);
+        let is_http_2 = head.version == Version::HTTP_2;
         // > Intermediaries that process HTTP messages (i.e., all intermediaries other than those
         // > acting as tunnels) MUST send their own HTTP-version in forwarded messages
         //
         // https://www.rfc-editor.org/rfc/rfc9110#section-6.2-6
         head.version = Version::HTTP_11;
         frame(&mut head.headers, &body);
+        hop_by_hop::name_options(&mut head.headers);
         head.headers
             .entry(HOST)
             .or_insert_with(|| self.host.clone());
+        let switches = head.headers.contains_key(UPGRADE);
+        let (body, offer) = Outgoing::new(body, &head.headers);
+        let mut request = Request::from_parts(head, body);
+        if let Some(offer) = offer.clone() {
+            hyper::ext::on_informational(&mut request, move |answer| offer.hear(answer.status()));
+        }
         ResponseFuture {
-            inner: self
-                .client
-                .request(Request::from_parts(head, Outgoing { body })),
+            inner: self.client.request(request),
+            switches,
+            is_http_2,
+            offer,
         }
     }
 }
@@ -181,45 +228,28 @@ where
 // === impl ResponseFuture ===
 
 impl Future for ResponseFuture {
-    type Output = Result<Response<Incoming>, Error>;
+    type Output = Result<Response<Relayed>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = ready!(self.project().inner.poll(cx)).map_err(Error::classify)?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Poll::Ready(Err(Error::Broken(SwitchedProtocols.into())));
+        let this = self.project();
+        let mut response = ready!(this.inner.poll(cx)).map_err(Error::classify)?;
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS if *this.switches => {
+                hop_by_hop::keep_upgrade_only(response.headers_mut());
+            }
+            StatusCode::SWITCHING_PROTOCOLS => {
+                return Poll::Ready(Err(Error::Broken(SwitchedProtocols.into())));
+            }
+            _ => hop_by_hop::remove(response.headers_mut()),
         }
-        fields::remove_hop_by_hop(response.headers_mut());
         // Else the answer of an HTTP/1.0 origin would end our client's connection.
         *response.version_mut() = Version::HTTP_11;
-        Poll::Ready(Ok(response))
-    }
-}
-
-// === impl Outgoing ===
-
-impl<B> Body for Outgoing<B>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    type Data = Bytes;
-    type Error = BodyBroke;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyBroke>>> {
-        self.project()
-            .body
-            .poll_frame(cx)
-            .map_err(|error| BodyBroke(error.into()))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let offer = this.offer.take().filter(|offer| !offer.is_taken());
+        if offer.is_some() && !*this.is_http_2 {
+            // The client may send its body now, or not: what comes next has no clear beginning.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        Poll::Ready(Ok(response.map(|body| Relayed::new(body, offer))))
     }
 }

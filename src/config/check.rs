@@ -1,16 +1,24 @@
 //! What a section cannot know of itself, or of the others.
 
+use std::fs::File;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::Config;
 use super::error::Mistakes;
+use super::{Address, Config, Listen, Server};
 use crate::audit;
-use crate::proxy::Origin;
+use crate::proxy::{self, Origin};
 
 /// The longest wait that makes sense for anything that is configured.
 const LONGEST: Duration = Duration::from_hours(24);
+
+/// Below this hyper cannot be made to read, and ordinary requests would be refused.
+const SHORTEST_HEAD: usize = 8192;
+/// Each connection may hold that much.
+const LONGEST_HEAD: usize = 16 << 20;
+/// Room for so many is made for every head that is read, however many it has.
+const MOST_FIELDS: usize = 10_000;
 
 /// Takes down all that is wrong with values which are well-formed one by one.
 pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
@@ -38,6 +46,22 @@ pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
             "must be at least 1: no body would be taken",
         );
     }
+    let limits = &config.limits;
+    if limits.connections == 0 {
+        mistakes.add(
+            "limits.connections",
+            "must be at least 1: nothing would be taken",
+        );
+    }
+    if !(1..=MOST_FIELDS).contains(&limits.fields) {
+        mistakes.add("limits.fields", format!("must be from 1 to {MOST_FIELDS}"));
+    }
+    if !(SHORTEST_HEAD..=LONGEST_HEAD).contains(&limits.heads) {
+        mistakes.add(
+            "limits.heads",
+            format!("must be from {SHORTEST_HEAD} to {LONGEST_HEAD} bytes"),
+        );
+    }
     check_database(config, mistakes);
     if let Err(error) = config.log.filter() {
         mistakes.add("log.level", error);
@@ -57,13 +81,15 @@ fn check_origin(config: &Config, mistakes: &mut Mistakes) {
     };
     match Origin::parse(url) {
         Ok(origin) => {
+            if let Err(error) = proxy::check(&origin, &config.origin) {
+                mistakes.add(error.key(), error);
+            }
             let origin = origin.authority().as_str();
-            if config
-                .server
-                .listen
-                .iter()
-                .any(|address| address.as_str() == origin)
-            {
+            let is_origin = |listen: &Listen| {
+                let address = listen.address.to_string();
+                address == origin || address == *url
+            };
+            if config.server.listen.iter().any(is_origin) {
                 mistakes.add(
                     "origin.url",
                     "must not be an address of `server.listen`: a circle",
@@ -79,17 +105,41 @@ fn check_server(config: &Config, mistakes: &mut Mistakes) {
     if server.listen.is_empty() {
         mistakes.add("server.listen", "must hold at least one address");
     }
-    for (index, address) in server.listen.iter().enumerate() {
-        if !address.is_any_port() && server.listen[..index].contains(address) {
+    let addresses: Vec<_> = server.listen.iter().map(|listen| &listen.address).collect();
+    for (index, address) in addresses.iter().enumerate() {
+        if !address.is_any_port() && addresses[..index].contains(address) {
             mistakes.add("server.listen", format!("{address} comes twice"));
         }
     }
-    if !server.admin_listen.is_any_port() && server.listen.contains(&server.admin_listen) {
+    if !server.admin_listen.is_any_port() && addresses.contains(&&server.admin_listen) {
         mistakes.add(
             "server.admin_listen",
             "must not be an address of `server.listen`: the public port never serves health and \
              metrics",
         );
+    }
+    check_listeners(server, mistakes);
+}
+
+/// What a listener says of TLS and of the PROXY protocol.
+fn check_listeners(server: &Server, mistakes: &mut Mistakes) {
+    for listen in &server.listen {
+        let tls = listen.tls.iter();
+        for file in tls.flat_map(|tls| [&tls.certificate_file, &tls.key_file]) {
+            if let Err(error) = File::open(file) {
+                let text = format!("{listen}: {} cannot be read: {error}", file.display());
+                mistakes.add("server.listen", text);
+            }
+        }
+        // Whoever may open a unix socket is trusted.
+        let is_tcp = matches!(listen.address, Address::Tcp(_));
+        if listen.proxy_protocol && is_tcp && server.trusted_proxies.is_empty() {
+            let text = format!(
+                "must name a network: {listen} takes connections with `proxy_protocol` from trusted \
+                 proxies only"
+            );
+            mistakes.add("server.trusted_proxies", text);
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! `[server]`: where the gateway listens, and whom it believes.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserializer};
+
+use super::listen::{Address, Listen};
 
 /// What a request id must not be written into: these fields say something else already.
 const TAKEN: [&str; 20] = [
@@ -39,8 +40,8 @@ const TAKEN: [&str; 20] = [
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Where clients come in.
-    pub listen: Vec<Address>,
-    /// Where health and metrics are: never on a public address by default.
+    pub listen: Vec<Listen>,
+    /// Where health and metrics are: never on a public address by default, and always plain HTTP.
     pub admin_listen: Address,
     /// The proxies whose word about a client's address is taken.
     pub trusted_proxies: Vec<Network>,
@@ -51,10 +52,6 @@ pub struct Server {
     #[serde(deserialize_with = "request_id")]
     pub request_id: HeaderName,
 }
-
-/// `HOST:PORT`. The host is not looked up here, and port 0 is any free one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address(String);
 
 /// A network, or one address as a network of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +64,8 @@ impl Default for Server {
         Self {
             // Synapse's usual port is 8008; the gateway stands next to it, and faces nobody until
             // it is told to.
-            listen: vec![Address("127.0.0.1:8009".to_owned())],
-            admin_listen: Address("127.0.0.1:9009".to_owned()),
+            listen: vec![Listen::plain(Address::Tcp("127.0.0.1:8009".to_owned()))],
+            admin_listen: Address::Tcp("127.0.0.1:9009".to_owned()),
             trusted_proxies: vec![
                 Network(IpNet::new_assert(IpAddr::from([127, 0, 0, 0]), 8)),
                 Network(IpNet::from(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]))),
@@ -91,84 +88,6 @@ fn request_id<'de, D: Deserializer<'de>>(from: D) -> Result<HeaderName, D::Error
         ));
     }
     Ok(name)
-}
-
-// === impl Address ===
-
-impl Address {
-    /// `HOST:PORT`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether any free port will do.
-    #[must_use]
-    pub fn is_any_port(&self) -> bool {
-        self.0
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse() == Ok(0_u16))
-    }
-}
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with("unix:") || text.starts_with("fd:") {
-            return Err(format!(
-                "{text:?}: `unix:` and `fd:` are of a later version; write \"HOST:PORT\""
-            ));
-        }
-        let is_name = |host: &str| {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-            !host.is_empty() && host.bytes().all(allowed)
-        };
-        let is_host_and_port = text
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| is_name(host) && port.parse::<u16>().is_ok());
-        if text.parse::<SocketAddr>().is_ok() || is_host_and_port {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!(
-                "{text:?} is not an address; write \"HOST:PORT\", as in \"127.0.0.1:8009\" or \
-                 \"[::1]:8009\""
-            ))
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl<'de> Visitor<'de> for Text {
-            type Value = Address;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an address, \"HOST:PORT\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Address, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, _map: A) -> Result<Address, A::Error> {
-                Err(de::Error::custom(
-                    "a table (`tls`, `mode`, `proxy_protocol`) is of a later version; write \
-                     \"HOST:PORT\"",
-                ))
-            }
-        }
-
-        from.deserialize_any(Text)
-    }
 }
 
 // === impl Network ===

@@ -1,54 +1,123 @@
 //! Connects to the origin, within a deadline.
 
+use std::io;
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::UnixStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tower_service::Service;
 
-use super::error::{BoxError, ConnectTimeout};
+use super::error::{BoxError, ConnectTimeout, Handshake};
+use super::link::{Link, Socket};
+use super::origin::{Config, Origin, Place};
+use super::tls::{self, TlsError};
 
-/// A connector whose deadline covers all of it: looking the name up, and every address tried.
+/// Until a unix socket whose queue is full is tried again: Linux does not wait for room in it, as it
+/// does with TCP.
+const QUEUE_PAUSE: Duration = Duration::from_millis(10);
+
+/// A connector whose deadline covers all of it: looking the name up, every address tried, and the TLS
+/// handshake.
 ///
 /// [`HttpConnector`]'s own covers neither the lookup nor more than its share of each address.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Dial {
-    connector: HttpConnector,
+    way: Way,
     timeout: Duration,
+}
+
+#[derive(Clone)]
+enum Way {
+    Tcp(HttpConnector),
+    Tls(HttpConnector, TlsConnector, ServerName<'static>),
+    Unix(Arc<Path>),
 }
 
 // === impl Dial ===
 
 impl Dial {
-    pub(super) fn new(timeout: Duration) -> Self {
+    pub(super) fn new(origin: &Origin, config: &Config) -> Result<Self, TlsError> {
         let mut connector = HttpConnector::new();
         // A head and a small body are two writes: waiting to join them costs 40 ms.
         connector.set_nodelay(true);
-        Self { connector, timeout }
+        // It is the one that looks the name up, and takes the port from the scheme.
+        connector.enforce_http(false);
+        let way = match (origin.place(), tls::peer(origin, config)?) {
+            (Place::Unix(path), _) => Way::Unix(Arc::clone(path)),
+            (Place::Tls | Place::Tcp, Some((tls, name))) => Way::Tls(connector, tls.into(), name),
+            (Place::Tls | Place::Tcp, None) => Way::Tcp(connector),
+        };
+        Ok(Self {
+            way,
+            timeout: config.connect_timeout,
+        })
     }
 }
 
 impl Service<Uri> for Dial {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Link>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.connector.poll_ready(cx).map_err(Into::into)
+        match &mut self.way {
+            Way::Tcp(connector) | Way::Tls(connector, ..) => {
+                connector.poll_ready(cx).map_err(Into::into)
+            }
+            Way::Unix(_) => Poll::Ready(Ok(())),
+        }
     }
 
     /// Boxed: once a connection, not once a request.
     fn call(&mut self, origin: Uri) -> Self::Future {
-        let connecting = tokio::time::timeout(self.timeout, self.connector.call(origin));
+        let connecting = self.way.clone().connect(origin);
+        let connecting = tokio::time::timeout(self.timeout, connecting);
         Box::pin(async move {
             match connecting.await {
-                Ok(connected) => connected.map_err(Into::into),
+                Ok(connected) => connected.map(TokioIo::new),
                 Err(_) => Err(ConnectTimeout.into()),
             }
         })
+    }
+}
+
+// === impl Way ===
+
+impl Way {
+    async fn connect(self, origin: Uri) -> Result<Link, BoxError> {
+        match self {
+            Self::Tcp(mut tcp) => Ok(Link::tcp(tcp.call(origin).await?.into_inner())),
+            Self::Tls(mut tcp, tls, name) => {
+                let socket = Socket::new(tcp.call(origin).await?.into_inner());
+                match tls.connect(name.clone(), socket).await {
+                    Ok(stream) => Ok(Link::tls(stream)),
+                    Err(why) => Err(Handshake {
+                        name: name.to_str().into_owned(),
+                        why,
+                    }
+                    .into()),
+                }
+            }
+            Self::Unix(path) => Ok(Link::unix(connect_unix(&path).await?)),
+        }
+    }
+}
+
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(QUEUE_PAUSE).await;
+            }
+            connected => return connected,
+        }
     }
 }

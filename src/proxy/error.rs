@@ -29,12 +29,27 @@ pub enum Error {
 #[error("no connection in time")]
 pub(super) struct ConnectTimeout;
 
+/// The origin is not who it should be, or speaks no TLS that we do.
+#[derive(Debug, thiserror::Error)]
+#[error("the TLS handshake failed; the origin's certificate must name {name:?}")]
+pub(super) struct Handshake {
+    pub(super) name: String,
+    #[source]
+    pub(super) why: std::io::Error,
+}
+
+/// The origin answered without having asked for the body that was offered with `Expect`. It must not
+/// be sent any more, and the connection can carry nothing else.
+#[derive(Debug, thiserror::Error)]
+#[error("the origin did not ask for the body")]
+pub(super) struct NotAskedFor;
+
 /// The error of a request's body, on its way up through the client.
 #[derive(Debug, thiserror::Error)]
 #[error("reading the client's body failed")]
 pub(super) struct BodyBroke(#[source] pub(super) BoxError);
 
-/// Nobody asked for it: `Upgrade` is hop-by-hop, and was removed from the request.
+/// The request that it answers had no `Upgrade`.
 #[derive(Debug, thiserror::Error)]
 #[error("the origin switched protocols without being asked to")]
 pub(super) struct SwitchedProtocols;
@@ -57,6 +72,17 @@ impl Error {
             Self::Connect(_) | Self::ConnectTimeout => true,
             Self::Broken(_) | Self::ClientBody(_) => false,
         }
+    }
+
+    /// The error and all that caused it, in one line: what an operator wants to read.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let causes = std::iter::successors(self.source(), |&error| error.source());
+        causes.fold(self.to_string(), |mut line, cause| {
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
+            line
+        })
     }
 
     pub(super) fn classify(error: legacy::Error) -> Self {

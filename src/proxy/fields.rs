@@ -8,38 +8,30 @@
 //! Of the three `X-Forwarded-*` fields and the request id the origin sees our line and no other;
 //! what a stranger claims in them is gone. All other fields pass as they came, `Forwarded` too: we
 //! neither write nor read it.
+//!
+//! Of the hop-by-hop fields two are said again, because the client means them for the origin:
+//! `TE: trailers`, and an `Upgrade` that we would tunnel. `Forward` names them in `Connection`.
+//!
+//! What came over HTTP/2 is from here on as if it had come over HTTP/1.1.
+
+pub(super) mod hop_by_hop;
+mod target;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::header::{EXPECT, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use self::hop_by_hop::Again;
+use self::target::is_authority;
 use crate::client::{self, Client, RequestId};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// Hop-by-hop whether or not `Connection` names them: [RFC 9110
-/// §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1-7). `Trailer` is not among them.
-const HOP_BY_HOP: [HeaderName; 6] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
-/// What `Connection` may name without effect. They say where the request goes and how long it is;
-/// without them it would be another request, or two.
-const NEVER_AN_OPTION: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
 
 /// The longest request id that is kept.
 const REQUEST_ID_LIMIT: usize = 128;
@@ -69,7 +61,7 @@ pub enum Scheme {
 /// Why a request cannot be forwarded. The text is for the client, with a 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// HTTP/1.1 without `Host`.
+    /// HTTP/1.1 without `Host`, or HTTP/2 without that and `:authority`.
     #[error("The request has no Host")]
     NoHost,
     /// More than one `Host`.
@@ -78,6 +70,9 @@ pub enum Malformed {
     /// A `Host` that is no `HOST[:PORT]`.
     #[error("The Host of the request is not valid")]
     InvalidHost,
+    /// A `Host` beside another `:authority`.
+    #[error("The Host of the request differs from its :authority")]
+    TwoHosts,
     /// `CONNECT`, or a target that is neither a path nor a URL.
     #[error("The request-target must be a path or an http URL")]
     Target,
@@ -91,18 +86,27 @@ pub enum Malformed {
 ///
 /// # Errors
 ///
-/// If the request is one that RFC 9112 wants answered with 400; `request` is then half done, and
+/// If the request is one that RFC 9112 or RFC 9113 wants answered with 400; `request` is then half done, and
 /// good for nothing but that answer.
 pub fn prepare<B>(request: &mut Request<B>, hop: &Hop) -> Result<(), Malformed> {
-    check_host(request.headers(), request.version())?;
-    make_origin_form(request)?;
+    target::settle(request)?;
+    let version = request.version();
     let headers = request.headers_mut();
     // Before hop-by-hop fields go: else a client could name X-Forwarded-For in Connection, and pass
     // for the proxy in front of us.
     let client = resolve(headers, hop);
     let proto = proto(headers, hop);
     let host = host(headers, hop);
-    remove_hop_by_hop(headers);
+    let again = Again::of(headers, version);
+    hop_by_hop::remove(headers);
+    again.put_into(headers);
+    // > A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that
+    // > expectation.
+    //
+    // https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1-10
+    if version == Version::HTTP_10 {
+        headers.remove(EXPECT);
+    }
     set(
         headers,
         X_FORWARDED_FOR,
@@ -116,92 +120,6 @@ pub fn prepare<B>(request: &mut Request<B>, hop: &Hop) -> Result<(), Malformed> 
     request.extensions_mut().insert(client);
     request.extensions_mut().insert(request_id);
     Ok(())
-}
-
-/// Removes the fields that concern one connection only.
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    // > Intermediaries MUST parse a received Connection header field before a message is forwarded
-    // > and, for each connection-option in this field, remove any header or trailer field(s) from
-    // > the message with the same name as the connection-option
-    //
-    // https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1-5
-    //
-    // The field may come on several lines: all are read before any is removed. Bytes, not text: one
-    // odd byte in a line must not hide the options beside it.
-    let options: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
-        .filter(|option| !NEVER_AN_OPTION.contains(option))
-        .collect();
-    for name in options.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-}
-
-/// > A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that
-/// > lacks a Host header field and to any request message that contains more than one Host header
-/// > field line or a Host header field with an invalid field value.
-///
-/// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2-6>
-fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Malformed> {
-    let mut lines = headers.get_all(HOST).iter();
-    match (lines.next(), lines.next()) {
-        (None, _) if version == Version::HTTP_11 => Err(Malformed::NoHost),
-        (None, _) => Ok(()),
-        (Some(_), Some(_)) => Err(Malformed::ManyHosts),
-        (Some(host), None) if is_authority(host.as_bytes()) => Ok(()),
-        (Some(_), None) => Err(Malformed::InvalidHost),
-    }
-}
-
-/// Whether `host` has only characters of `uri-host [ ":" port ]`. It may be empty.
-fn is_authority(host: &[u8]) -> bool {
-    host.iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%[]".contains(byte))
-}
-
-/// Turns absolute-form into origin-form.
-fn make_origin_form<B>(request: &mut Request<B>) -> Result<(), Malformed> {
-    if request.method() == Method::CONNECT {
-        return Err(Malformed::Target);
-    }
-    let uri = request.uri();
-    let Some(authority) = uri.authority() else {
-        return Ok(());
-    };
-    if uri.scheme().is_none() {
-        return Err(Malformed::Target);
-    }
-    // > When a proxy receives a request with an absolute-form of request-target, the proxy MUST
-    // > ignore the received Host header field (if any) and instead replace it with the host
-    // > information of the request-target.
-    //
-    // https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2-8
-    let host = authority.as_str();
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let host = HeaderValue::from_str(host).map_err(|_| Malformed::Target)?;
-    let target = origin_form(uri, request.method()).ok_or(Malformed::Target)?;
-    request.headers_mut().insert(HOST, host);
-    *request.uri_mut() = target;
-    Ok(())
-}
-
-/// Path and query of `uri`, byte for byte, with the `/` that an empty path stands for, or the `*`:
-/// [RFC 9112 §3.2.4](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.4).
-fn origin_form(uri: &Uri, method: &Method) -> Option<Uri> {
-    let target = match uri.path_and_query() {
-        Some(target) if target.as_str().starts_with('/') => target.clone(),
-        Some(target) if target.as_str().starts_with('?') => {
-            PathAndQuery::try_from(format!("/{}", target.as_str())).ok()?
-        }
-        _ if method == Method::OPTIONS => PathAndQuery::from_static("*"),
-        _ => PathAndQuery::from_static("/"),
-    };
-    let mut parts = http::uri::Parts::default();
-    parts.path_and_query = Some(target);
-    Uri::from_parts(parts).ok()
 }
 
 fn resolve(headers: &HeaderMap, hop: &Hop) -> Client {

@@ -4,41 +4,62 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http::{Request, Response, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::alarm::Alarm;
+use super::listen::body::{AnswerBody, ClientBody, ClientBodyError};
+use super::listen::pace::{Busy, Pace};
 use crate::guard::Replay;
 use crate::matrix::error::{ErrCode, response};
-use crate::proxy;
 use crate::proxy::fields::{self, Hop, Malformed};
+use crate::proxy::{self, Relayed, upgrade};
 
 /// Stands before everything else on one connection.
 pub(super) struct Front<S> {
-    inner: S,
-    hop: Hop,
-    alarm: Alarm,
+    pub(super) inner: S,
+    pub(super) hop: Hop,
+    /// How many field lines a request may have. In HTTP/1.1 hyper has counted them.
+    pub(super) fields: usize,
+    pub(super) pace: Arc<Pace>,
+    /// For the origin that does not answer.
+    pub(super) alarm: Alarm,
 }
 
-/// How often it is said aloud that the origin did not answer: a stranger could else fill the disk
-/// while it is away.
-#[derive(Clone)]
-pub(super) struct Alarm(Arc<DefaultDirectRateLimiter>);
-
-/// Between two of them.
-const PAUSE: Duration = Duration::from_mins(1);
+pin_project! {
+    pub(super) struct ResponseFuture<F> {
+        #[pin]
+        kind: Kind<F>,
+        version: Version,
+        // Until the answer's body has it.
+        busy: Option<Busy>,
+    }
+}
 
 pin_project! {
     #[project = Projected]
-    pub(super) enum ResponseFuture<F> {
-        Inner { #[pin] inner: F, alarm: Alarm },
-        Malformed { malformed: Malformed },
+    enum Kind<F> {
+        Inner {
+            #[pin]
+            inner: F,
+            alarm: Alarm,
+            // The client's connection, if it asks for another protocol on it.
+            switching: Option<OnUpgrade>,
+        },
+        Refused { refused: Refused },
     }
+}
+
+/// Why a request goes no further.
+enum Refused {
+    Malformed(Malformed),
+    TooManyFields,
 }
 
 /// The only place where a failed exchange with the origin becomes an answer. What the client reads
@@ -52,25 +73,36 @@ fn rescue(error: &proxy::Error) -> Response<Bytes> {
             StatusCode::GATEWAY_TIMEOUT,
             "The homeserver took too long to answer",
         ),
+        proxy::Error::ClientBody(_) if ClientBodyError::is_standstill(error) => (
+            StatusCode::REQUEST_TIMEOUT,
+            "The body took too long to arrive",
+        ),
         // Most likely nobody reads this: whoever sent half a body has left.
         proxy::Error::ClientBody(_) => (StatusCode::BAD_REQUEST, "The body ended before its time"),
     };
     response(status, ErrCode::Unknown, text)
 }
 
-// === impl Front ===
-
-impl<S> Front<S> {
-    pub(super) fn new(inner: S, hop: Hop, alarm: Alarm) -> Self {
-        Self { inner, hop, alarm }
+/// Says it to the operator: aloud once a minute, if it is the origin's doing.
+fn tell(alarm: &Alarm, error: &proxy::Error, status: StatusCode) {
+    // What a client breaks off is the client's business.
+    let is_the_origins = !matches!(error, proxy::Error::ClientBody(_));
+    let error = error as &dyn std::error::Error;
+    let status = status.as_u16();
+    if is_the_origins && alarm.rings() {
+        tracing::warn!({ error, http.status = status }, "the origin did not answer a request");
+    } else {
+        tracing::debug!({ error, http.status = status }, "the origin did not answer a request");
     }
 }
 
+// === impl Front ===
+
 impl<S> Service<Request<Incoming>> for Front<S>
 where
-    S: Service<Request<Incoming>, Response = Response<Replay<Incoming>>, Error = proxy::Error>,
+    S: Service<Request<ClientBody>, Response = Response<Replay<Relayed>>, Error = proxy::Error>,
 {
-    type Response = Response<Replay<Incoming>>;
+    type Response = Response<AnswerBody<Replay<Relayed>>>;
     // Whatever goes wrong becomes an answer.
     type Error = std::convert::Infallible;
     type Future = ResponseFuture<S::Future>;
@@ -80,35 +112,43 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
-        match fields::prepare(&mut request, &self.hop) {
-            Ok(()) => ResponseFuture::Inner {
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let version = request.version();
+        let busy = Some(self.pace.busy());
+        let mut request = request.map(|body| ClientBody::new(body, &self.pace));
+        let prepared = if request.headers().len() > self.fields {
+            Err(Refused::TooManyFields)
+        } else {
+            fields::prepare(&mut request, &self.hop).map_err(Refused::Malformed)
+        };
+        let kind = match prepared {
+            Ok(()) => Kind::Inner {
+                switching: upgrade::asked(&mut request),
                 inner: self.inner.call(request),
                 alarm: self.alarm.clone(),
             },
-            Err(malformed) => ResponseFuture::Malformed { malformed },
+            Err(refused) => Kind::Refused { refused },
+        };
+        ResponseFuture {
+            kind,
+            version,
+            busy,
         }
     }
 }
 
-// === impl Alarm ===
+// === impl Refused ===
 
-impl Alarm {
-    pub(super) fn new() -> Self {
-        let quota = Quota::with_period(PAUSE).expect("a minute is no zero");
-        Self(Arc::new(RateLimiter::direct(quota)))
-    }
-
-    fn ring(&self, error: &proxy::Error, status: StatusCode) {
-        // What a client breaks off is the client's business.
-        let is_the_origins = !matches!(error, proxy::Error::ClientBody(_));
-        let error = error as &dyn std::error::Error;
-        let status = status.as_u16();
-        if is_the_origins && self.0.check().is_ok() {
-            tracing::warn!({ error, http.status = status }, "the origin did not answer a request");
-        } else {
-            tracing::debug!({ error, http.status = status }, "the origin did not answer a request");
-        }
+impl Refused {
+    fn answer(&self) -> Response<Bytes> {
+        let (status, text) = match self {
+            Self::Malformed(malformed) => (StatusCode::BAD_REQUEST, malformed.to_string()),
+            Self::TooManyFields => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "There are too many header fields".to_owned(),
+            ),
+        };
+        response(status, ErrCode::Unknown, &text)
     }
 }
 
@@ -116,24 +156,39 @@ impl Alarm {
 
 impl<F> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<Replay<Incoming>>, proxy::Error>>,
+    F: Future<Output = Result<Response<Replay<Relayed>>, proxy::Error>>,
 {
-    type Output = Result<Response<Replay<Incoming>>, std::convert::Infallible>;
+    type Output = Result<Response<AnswerBody<Replay<Relayed>>>, std::convert::Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Ok(match self.project() {
-            Projected::Inner { inner, alarm } => match ready!(inner.poll(context)) {
-                Ok(response) => response,
+        let this = self.project();
+        let mut tunnel = None;
+        let mut answer = match this.kind.project() {
+            Projected::Inner {
+                inner,
+                alarm,
+                switching,
+            } => match ready!(inner.poll(context)) {
+                Ok(mut response) => {
+                    tunnel = switching.take().zip(upgrade::answered(&mut response));
+                    response
+                }
                 Err(error) => {
                     let answer = rescue(&error);
-                    alarm.ring(&error, answer.status());
+                    tell(alarm, &error, answer.status());
                     answer.map(Replay::of)
                 }
             },
-            Projected::Malformed { malformed } => {
-                let text = malformed.to_string();
-                response(StatusCode::BAD_REQUEST, ErrCode::Unknown, &text).map(Replay::of)
-            }
-        }))
+            Projected::Refused { refused } => refused.answer().map(Replay::of),
+        };
+        let busy = this.busy.take().expect("a future is done once");
+        if let Some((client, origin)) = tunnel {
+            busy.becomes(Box::pin(upgrade::join(client, origin)));
+        } else if busy.is_closing() && *this.version < Version::HTTP_2 {
+            answer
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(answer.map(|body| AnswerBody::new(body, busy))))
     }
 }

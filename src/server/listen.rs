@@ -1,10 +1,16 @@
-//! Accepts connections and serves HTTP/1.1 on them until told to stop.
+//! Accepts connections and serves HTTP/1.1 and HTTP/2 on them until told to stop.
 //!
 //! # Promise
 //!
 //! No error of accepting, of a client or of a service ends it. When it is told to stop it accepts
-//! nothing more, lets every open request end, closes connections that wait for a next one, and after
-//! the drain limit drops what is left.
+//! nothing more, lets every open request end, says on each connection that no further one is wanted,
+//! and drops what is left when it is told to.
+//!
+//! # On a connection
+//!
+//! ```text
+//! accept → PROXY header → TLS → first bytes → HTTP/1.1 or HTTP/2 (→ another protocol)
+//! ```
 //!
 //! # A client that leaves
 //!
@@ -13,107 +19,264 @@
 //! treated the same, as Synapse (Twisted) and hyper-based homeservers do. What must not die with the
 //! client has a task of its own.
 
-use std::cell::RefCell;
+pub(super) mod body;
+mod connection;
+mod crowd;
+pub(super) mod inherit;
+mod line;
+pub(super) mod metrics;
+pub(super) mod pace;
+mod proxy_protocol;
+pub(super) mod socket;
+mod streams;
+pub(super) mod tls;
+mod wire;
+
 use std::error::Error as StdError;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use ipnet::IpNet;
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tower_service::Service;
 
-type BoxError = Box<dyn StdError + Send + Sync>;
+use self::connection::{Http, Protocol};
+use self::crowd::{Crowd, Member};
+use self::line::Stream;
+use self::metrics::Metrics;
+use self::pace::Pace;
+use self::socket::Socket;
+use self::tls::Certificates;
+use self::wire::{Rewound, Wire};
+use crate::proxy::fields::Scheme;
 
-/// How long a connection may wait for the end of a request's head, from its opening or from the end
-/// of the request before.
-///
-/// So it bounds slow senders and idle connections alike. Above the minute for which nginx keeps an
-/// unused connection to us by default: so the closing is nginx's, and no request of nginx's meets ours.
-const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(75);
+type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The pause after an accept that failed for want of something (descriptors, memory): long enough
 /// not to spin, short enough that nobody notices once there is some again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves every connection of `listener` with a service that `make` makes for its peer, until
-/// `shutdown`; then waits for open requests, at most for `drain`.
+/// How long the PROXY header may take: the load balancer sends it with its first packet.
+const PROXY_HEADER: Duration = Duration::from_secs(5);
+
+/// How long the TLS handshake may take: three round trips on the slowest link, with lost packets.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How much is taken on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Connections at once.
+    pub(super) connections: usize,
+    /// Field lines of a head.
+    pub(super) fields: usize,
+    /// Bytes of a head.
+    pub(super) heads: usize,
+}
+
+/// Whether there is to be more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Connections are accepted.
+    Serving,
+    /// What is open ends.
+    Draining,
+}
+
+/// A place where clients come in.
+pub(super) struct Listener {
+    pub(super) socket: Socket,
+    pub(super) certificates: Option<Certificates>,
+    pub(super) proxy_protocol: bool,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    /// `None` on a unix socket.
+    pub(super) address: Option<IpAddr>,
+    /// What the client speaks.
+    pub(super) scheme: Scheme,
+}
+
+/// Makes the service of one connection.
+pub(super) type Make<S> = Box<dyn Fn(Peer, &Arc<Pace>) -> S + Send + Sync>;
+
+/// What all listeners share.
+pub(super) struct Shared<S> {
+    make: Make<S>,
+    http: Http,
+    crowd: Arc<Crowd>,
+    /// Whose PROXY header is believed.
+    trusted: Arc<[IpNet]>,
+    metrics: Metrics,
+}
+
+// === impl Shared ===
+
+impl<S> Shared<S> {
+    pub(super) fn new(
+        make: Make<S>,
+        limits: Limits,
+        trusted: Arc<[IpNet]>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            make,
+            http: Http::new(limits),
+            crowd: Crowd::new(limits.connections, metrics.clone()),
+            trusted,
+            metrics,
+        }
+    }
+
+    /// How many connections are open.
+    pub(super) fn open(&self) -> usize {
+        self.crowd.len()
+    }
+}
+
+/// Serves every connection of `listener` with a service of its own, until `stage` says otherwise; then
+/// ends when the last connection has. Dropped, it drops them.
 ///
-/// The services must be ready at all times: [`Service::poll_ready`] is not asked.
-///
-/// Returns how many connections were still open at the end of `drain`, and were dropped. An error of
-/// the service closes its connection without an answer.
-pub async fn serve<M, S, B>(
-    listener: TcpListener,
-    mut make: M,
-    shutdown: impl Future<Output = ()>,
-    drain: Duration,
-) -> usize
-where
-    M: FnMut(SocketAddr) -> S,
+/// The services must be ready at all times: [`Service::poll_ready`] is not asked. An error of the
+/// service closes its connection without an answer.
+pub(super) async fn serve<S, B>(
+    listener: Listener,
+    shared: Arc<Shared<S>>,
+    mut stage: watch::Receiver<Stage>,
+) where
     S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
     S::Error: Into<BoxError>,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let http = http();
-    let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let Listener {
+        socket,
+        certificates,
+        proxy_protocol,
+    } = listener;
+    let door = Door {
+        certificates,
+        proxy_protocol,
+    };
+    let door = Arc::new(door);
+    let told = stage.clone();
     let mut acceptor = Acceptor {
-        listener,
+        socket,
+        crowd: Arc::clone(&shared.crowd),
+        metrics: shared.metrics.clone(),
+        waiting: None,
         failing: false,
     };
-    let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
-            () = &mut shutdown => break,
-            (stream, peer) = acceptor.accept() => {
-                let service = AtOnce(RefCell::new(make(peer)));
-                let connection = http.serve_connection(TokioIo::new(stream), service);
-                let connection = graceful.watch(connection);
-                connections.spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(error = &error as &dyn StdError, "a connection broke");
-                    }
-                });
+            _ = stage.wait_for(|stage| *stage != Stage::Serving) => break,
+            (wire, peer, member) = acceptor.accept() => {
+                let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
+                connections.spawn(connection(wire, peer, member, shared, door, told.clone()));
             }
             Some(ended) = connections.join_next() => log_panic(ended),
         }
     }
+    while let Some((wire, peer, member)) = acceptor.left_over().await {
+        let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
+        connections.spawn(connection(wire, peer, member, shared, door, told.clone()));
+    }
     drop(acceptor);
-    let all_ended = async {
-        graceful.shutdown().await;
-        while let Some(ended) = connections.join_next().await {
-            log_panic(ended);
-        }
-    };
-    // Too late is no error: what is left is counted and dropped.
-    let _ = tokio::time::timeout(drain, all_ended).await;
-    while let Some(ended) = connections.try_join_next() {
+    while let Some(ended) = connections.join_next().await {
         log_panic(ended);
     }
-    let open = connections.len();
-    connections.shutdown().await;
-    open
 }
 
-/// HTTP/1.1 as we serve it.
-fn http() -> http1::Builder {
-    let mut http = http1::Builder::new();
-    // `Date` is the origin's business: what is relayed without one goes out without one.
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_READ_TIMEOUT)
-        .auto_date_header(false);
-    http
+/// What stands between a byte stream and HTTP.
+struct Door {
+    certificates: Option<Certificates>,
+    proxy_protocol: bool,
+}
+
+/// One connection, to its end.
+async fn connection<S, B>(
+    wire: Wire,
+    peer: Option<IpAddr>,
+    member: Member,
+    shared: Arc<Shared<S>>,
+    door: Arc<Door>,
+    stage: watch::Receiver<Stage>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let pace = member.pace();
+    let entered = tokio::select! {
+        entered = door.enter(wire, peer, &shared.trusted) => entered,
+        () = pace.leave() => return,
+        () = connection::last_chance(stage.clone()) => return,
+    };
+    match entered {
+        Ok((stream, peer, protocol)) => {
+            let service = (shared.make)(peer, pace);
+            shared
+                .http
+                .serve(stream, protocol, service, pace, stage)
+                .await;
+        }
+        Err(error) => tracing::debug!(error = &error as &dyn StdError, "a connection was refused"),
+    }
+}
+
+// === impl Door ===
+
+impl Door {
+    async fn enter(
+        &self,
+        mut wire: Wire,
+        peer: Option<IpAddr>,
+        trusted: &[IpNet],
+    ) -> io::Result<(Stream, Peer, Option<Protocol>)> {
+        let mut address = peer;
+        let mut beyond = Bytes::new();
+        if self.proxy_protocol {
+            if !crate::client::is_trusted(peer, trusted) {
+                return Err(io::Error::other(
+                    "the PROXY protocol is spoken by server.trusted_proxies only",
+                ));
+            }
+            let header = proxy_protocol::read_header(&mut wire);
+            let (source, rest) = timeout(PROXY_HEADER, header).await??;
+            address = source.or(peer);
+            beyond = rest;
+        }
+        let wire = Rewound::with(beyond, wire);
+        let Some(certificates) = &self.certificates else {
+            let scheme = Scheme::Http;
+            return Ok((Stream::Plain(wire), Peer { address, scheme }, None));
+        };
+        let tls = timeout(HANDSHAKE, certificates.accept(wire)).await??;
+        // > "h2" … "http/1.1"
+        //
+        // https://www.rfc-editor.org/rfc/rfc9113#section-3.2
+        let protocol = match tls.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Some(Protocol::Http2),
+            Some(_) => Some(Protocol::Http1),
+            None => None,
+        };
+        let scheme = Scheme::Https;
+        let stream = Stream::Tls(Box::new(tls));
+        Ok((stream, Peer { address, scheme }, protocol))
+    }
 }
 
 /// A panic of one connection's task has been printed by the panic hook, and has closed that
@@ -127,64 +290,62 @@ fn log_panic(ended: Result<(), JoinError>) {
     }
 }
 
-/// Hands a request to its service the moment that hyper has read its head.
-///
-/// `hyper_util`'s adapter does so when its future is first polled. By then hyper may have seen that the
-/// client is gone, and the request, sent in full, would be dropped unseen: a homeserver would have
-/// acted on it.
-///
-/// The service is its connection's own, and is called by one task: nothing else can have borrowed it.
-struct AtOnce<S>(RefCell<S>);
-
 /// A listener that never fails.
 struct Acceptor {
-    listener: TcpListener,
+    socket: Socket,
+    crowd: Arc<Crowd>,
+    metrics: Metrics,
+    /// Accepted, and still without a place.
+    waiting: Option<(Wire, Option<IpAddr>)>,
     /// The last accept failed; said once, not every [`ACCEPT_PAUSE`].
     failing: bool,
-}
-
-// === impl AtOnce ===
-
-impl<S> hyper::service::Service<Request<Incoming>> for AtOnce<S>
-where
-    S: Service<Request<Incoming>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn call(&self, request: Request<Incoming>) -> S::Future {
-        self.0.borrow_mut().call(request)
-    }
 }
 
 // === impl Acceptor ===
 
 impl Acceptor {
-    /// The next connection. May be dropped and called again at any time.
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+    /// The next connection, and its place. May be dropped and called again at any time.
+    async fn accept(&mut self) -> (Wire, Option<IpAddr>, Member) {
         loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
+            if self.waiting.is_some() {
+                let member = self.crowd.enter().await;
+                if let Some((wire, peer)) = self.waiting.take() {
+                    return (wire, peer, member);
+                }
+            }
+            match self.socket.accept().await {
+                Ok(accepted) => {
+                    if self.failing {
+                        tracing::info!("accepting connections again");
+                    }
                     self.failing = false;
-                    // The last piece of an answer must not wait for the client's acknowledgement of
-                    // the one before. Fails only on a connection that is gone already.
-                    let _ = stream.set_nodelay(true);
-                    return (stream, peer);
+                    self.waiting = Some(accepted);
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
                     if !self.failing {
                         tracing::warn!(
                             error = &error as &dyn StdError,
-                            "cannot accept connections"
+                            "cannot accept connections; new ones wait"
                         );
                     }
                     self.failing = true;
+                    self.metrics.accept_failures.inc();
+                    self.crowd.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
+    }
+
+    /// One of those that came before we stopped: closing the socket would reset what the kernel has
+    /// accepted for us. What waits at an inherited socket is the next run's.
+    async fn left_over(&mut self) -> Option<(Wire, Option<IpAddr>, Member)> {
+        if self.waiting.is_none() && !self.socket.is_inherited() {
+            self.waiting = self.socket.try_accept()?.ok();
+        }
+        let (wire, peer) = self.waiting.take()?;
+        Some((wire, peer, self.crowd.enter().await))
     }
 }
 

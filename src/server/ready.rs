@@ -57,7 +57,10 @@ async fn ask(mut origin: Origins) -> Result<(), Reason> {
             Err(reason("origin_failing", message))
         }
         Ok(_) => Ok(()),
-        Err(error) => Err(reason("origin_unreachable", format!("{VERSIONS}: {error}"))),
+        Err(error) => {
+            let message = format!("{VERSIONS}: {}", error.with_causes());
+            Err(reason("origin_unreachable", message))
+        }
     }
 }
 

@@ -4,104 +4,20 @@ spelling that a homeserver honours goes round the gateway."""
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.gateway import REPOSITORY, Gateway
+from support.edge import NAMES, Edge, deployed
+from support.gateway import Gateway
 from support.http import Answer, build, connect, read_answer, request
-from support.process import Process, free_port
 from support.synapse import STABLE, UNSTABLE, Synapse, User
 from support.targets import all_targets
 from support.trail import answered, by_request
 
-DEPLOY = REPOSITORY / "deploy"
-
-# The one line that the comments tell an operator to change.
-BEFORE_EVERYTHING = {
-    "nginx": ("    default homeserver;", "    default key_backup_gateway;"),
-    "haproxy": ("    default_backend homeserver", "    default_backend key_backup_gateway"),
-}
-
-# What surrounds the http block's own part. nginx started by root wants to drop its rights, and
-# could then not read the test's folder.
-NGINX = """
-daemon off;
-{user}
-pid {folder}/pid;
-error_log {folder}/error.txt;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/site.conf;
-}}
-"""
-
 Start = Callable[..., Gateway]
-
-
-def replaced(text: str, changes: list[tuple[str, str]]) -> str:
-    """`text` with each change made. All of them must have been possible, exactly once."""
-    for old, new in changes:
-        assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
-        text = text.replace(old, new)
-    return text
-
-
-class Edge:
-    """nginx or HAProxy, with the very file from `deploy/` but for addresses and TLS."""
-
-    def __init__(self, name: str, before: str, gateway: int, homeserver: int, folder: Path) -> None:
-        self.port = free_port()
-        changes = [
-            ("127.0.0.1:8009", f"127.0.0.1:{gateway}"),
-            ("127.0.0.1:8008", f"127.0.0.1:{homeserver}"),
-        ]
-        if before == "everything":
-            changes.append(BEFORE_EVERYTHING[name])
-        command = getattr(self, name)(folder, changes)
-        binary = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-        assert binary, f"{name} is missing: `tests/run e2e` installs it"
-        self.process = Process([binary, *command], folder / f"{name}.txt", cwd=folder)
-        try:
-            self.process.wait_for(self.answers, f"{name} answering")
-        except BaseException:
-            self.process.stop()
-            raise
-
-    def nginx(self, folder: Path, changes: list[tuple[str, str]]) -> list[str]:
-        site = (DEPLOY / "nginx.conf").read_text()
-        site = "".join(line for line in site.splitlines(True) if "ssl_certificate" not in line)
-        changes += [
-            ("listen 443 ssl;", f"listen 127.0.0.1:{self.port};"),
-            ("    listen [::]:443 ssl;\n", ""),
-        ]
-        (folder / "site.conf").write_text(replaced(site, changes))
-        user = "user root;" if os.geteuid() == 0 else ""
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=user))
-        return ["-p", str(folder), "-e", str(folder / "error.txt"), "-c", str(folder / "nginx.conf")]
-
-    def haproxy(self, folder: Path, changes: list[tuple[str, str]]) -> list[str]:
-        bind = "bind :443 ssl crt /etc/haproxy/certs/matrix.example.org.pem alpn h2,http/1.1"
-        changes.append((bind, f"bind 127.0.0.1:{self.port}"))
-        text = replaced((DEPLOY / "haproxy.cfg").read_text(), changes)
-        (folder / "haproxy.cfg").write_text(text)
-        return ["-db", "-f", str(folder / "haproxy.cfg")]
-
-    def answers(self) -> bool:
-        try:
-            return request(self.port, "GET", "/_matrix/client/versions", timeout=5).status == 200
-        except OSError:
-            return False
 
 
 @pytest.fixture(params=["synapse_msc3391", "synapse_157"])
@@ -109,7 +25,7 @@ def homeserver(request: pytest.FixtureRequest) -> Synapse:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(params=["nginx", "haproxy"])
+@pytest.fixture(params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -129,11 +45,9 @@ def guarded(homeserver: Synapse, gateway: Start) -> Gateway:
 def edge(
     name: str, before: str, homeserver: Synapse, guarded: Gateway, tmp_path: Path
 ) -> Iterator[Edge]:
-    folder = tmp_path / name
-    folder.mkdir()
-    running = Edge(name, before, guarded.port, homeserver.port, folder)
+    running = deployed(name, before, guarded.port, homeserver.port, tmp_path / name)
     yield running
-    running.process.stop()
+    running.stop()
 
 
 def send(edge: Edge, method: str, target: bytes, user: User, name: str, body: Any = None) -> Answer:

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from conftest import TOOLS
 from support.gateway import Gateway
+from support.js import run_client
 from support.relay import Listener, Origin
 from support.synapse import STABLE, UNSTABLE, Synapse, User
 
-MODULES = TOOLS / "js"
 Keep = Callable[[Listener], Listener]
-
-
-def run_client(base_url: str, user: User) -> dict[str, Any]:
-    """Runs the whole script, and returns what it saw."""
-    assert (MODULES / "node_modules/matrix-js-sdk").exists(), f"{MODULES}: `tests/run e2e` makes it"
-    node = shutil.which("node")
-    assert node is not None, "node is missing: `tests/run e2e` installs it"
-    script = Path(__file__).parent / "js/client.mjs"
-    done = subprocess.run(
-        [node, str(script), base_url, user.user_id, user.password],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "JS_MODULES": str(MODULES)},
-    )
-    assert done.returncode == 0, done.stderr[-5000:]
-    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])

@@ -39,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "admin",
             "audit",
+            "client",
             "clock",
             "config",
             "guard",
@@ -65,6 +66,9 @@ const KNOWN_TO: &[(&str, &[&str])] = &[
             "admin", "audit", "cli", "guard", "identity", "proxy", "server",
         ],
     ),
+    ("listenfd", &["server"]),
+    ("proxy_header", &["server"]),
+    ("tokio_rustls", &["proxy", "server"]),
     ("toml", &["config"]),
     ("tower_service", &["guard", "identity", "proxy", "server"]),
 ];

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use key_backup_gateway::config::{Address, Config, Error, Flag, Needs, Sources, sections};
+use key_backup_gateway::config::{Config, Error, Flag, Listen, Needs, Sources, sections};
 use key_backup_gateway::policy::{Choice, Mode};
 use secrecy::ExposeSecret as _;
 
@@ -51,6 +51,12 @@ fn said_of(name: &str, value: &str) -> String {
         .to_string()
 }
 
+/// Where clients come in, as it is written.
+fn listen(config: &Config) -> Vec<String> {
+    let listen = config.server.listen.iter();
+    listen.map(ToString::to_string).collect()
+}
+
 #[test]
 fn the_sample_holds_the_defaults() {
     let mut defaults = Config::default();
@@ -67,7 +73,8 @@ fn the_sample_holds_the_defaults() {
 fn the_sample_names_every_key() {
     let text = fs::read_to_string(SAMPLE)
         .unwrap()
-        .replace("# password_file", "password_file");
+        .replace("# password_file", "password_file")
+        .replace("# ca_file", "ca_file");
     let sample: toml::Table = text.parse().unwrap();
     assert_eq!(sample.len(), sections().len());
     for (section, keys) in sections() {
@@ -199,8 +206,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
     }];
     let config = load(sources).unwrap();
     assert_eq!(config.origin.url.as_deref(), Some("http://variable:1"));
-    let listen: Vec<_> = config.server.listen.iter().map(Address::as_str).collect();
-    assert_eq!(listen, ["127.0.0.1:3", "[::1]:4"]);
+    assert_eq!(listen(&config), ["127.0.0.1:3", "[::1]:4"]);
     assert_eq!(
         config.policy.mode,
         Mode::Observe,
@@ -230,6 +236,91 @@ fn variables_take_text_literals_and_comma_separated_lists() {
     assert_eq!(config.server.drain, Duration::from_secs(5));
     assert_eq!(config.server.trusted_proxies, []);
     assert_eq!(config.server.listen.len(), 2);
+}
+
+#[test]
+fn a_listener_is_an_address_or_a_table() {
+    let config = load(file("tests/data/config/valid/listeners.toml")).unwrap();
+    assert_eq!(
+        listen(&config),
+        [
+            "0.0.0.0:8009",
+            "[::]:8009",
+            "fd:clients",
+            "unix:/run/key-backup-gateway/plain.sock",
+            "unix:/run/key-backup-gateway/clients.sock",
+            "unix:/run/key-backup-gateway/octal.sock",
+            "127.0.0.1:8010",
+            "127.0.0.1:8443",
+            "fd:tls",
+        ]
+    );
+    let [.., plain, clients, octal, proxied, secure, passed] = &config.server.listen[..] else {
+        unreachable!("there are nine")
+    };
+    assert_eq!(*plain, Listen::plain(plain.address.clone()));
+    assert_eq!((clients.mode, clients.proxy_protocol), (Some(0o666), true));
+    assert_eq!((octal.mode, octal.proxy_protocol), (Some(0o600), false));
+    assert!(proxied.proxy_protocol && proxied.tls.is_none());
+    let tls = secure.tls.as_ref().unwrap();
+    assert_eq!(tls.key_file, Path::new("tests/data/config/password"));
+    assert!(passed.proxy_protocol && passed.tls.is_some());
+}
+
+#[test]
+fn flags_and_variables_take_sockets_of_all_kinds() {
+    let name = "KEY_BACKUP_GATEWAY__SERVER__LISTEN";
+    let config = load(environment(&[(
+        name,
+        "[::1]:1,unix:/run/a.sock, fd:clients",
+    )]))
+    .unwrap();
+    assert_eq!(
+        listen(&config),
+        ["[::1]:1", "unix:/run/a.sock", "fd:clients"]
+    );
+    let literal = r#"[{ address = "unix:/run/a.sock", mode = "0666" }]"#;
+    let config = load(environment(&[(name, literal)])).unwrap();
+    assert_eq!(config.server.listen[0].mode, Some(0o666));
+}
+
+#[test]
+fn what_is_wrong_with_a_listener_is_said_with_what_to_write() {
+    let said = |value| said_of("KEY_BACKUP_GATEWAY__SERVER__LISTEN", value);
+    for (value, expected) in [
+        ("127.0.0.1", r#"write "HOST:PORT""#),
+        (
+            "unix:a.sock",
+            r#"with a file's whole path from "/", of at most 100 bytes"#,
+        ),
+        ("fd:", "with the FileDescriptorName= of a systemd socket"),
+        (
+            r#"[{ address = "unix:/a", mode = true }]"#,
+            r#"permissions in octal, as in "0660""#,
+        ),
+        (
+            r#"[{ address = "127.0.0.1:1", mode = "0600" }]"#,
+            "only a unix socket",
+        ),
+        (
+            r#"[{ adress = "127.0.0.1:1" }]"#,
+            "expected one of `address`, `mode`, `tls`",
+        ),
+        (
+            "[5]",
+            "an address, or a table of address, mode, tls, proxy_protocol",
+        ),
+        (
+            r#"[{ address = "127.0.0.1:1", tls = { certificate_file = "/none", key_file = "/none" } }]"#,
+            "127.0.0.1:1: /none cannot be read: No such file",
+        ),
+    ] {
+        let said = said(value);
+        assert!(
+            said.contains("server.listen: ") && said.contains(expected),
+            "{said}"
+        );
+    }
 }
 
 #[test]

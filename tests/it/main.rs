@@ -15,11 +15,13 @@ mod config;
 mod embedded;
 #[cfg(feature = "sqlite")]
 mod guard;
-#[cfg(feature = "gateway")]
+#[cfg(all(feature = "gateway", feature = "sqlite"))]
+mod listening;
+#[cfg(all(feature = "gateway", feature = "sqlite"))]
 mod origin;
 #[cfg(feature = "sqlite")]
 mod rig;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
-#[cfg(feature = "gateway")]
+#[cfg(all(feature = "gateway", feature = "sqlite"))]
 mod transparency;

@@ -233,6 +233,11 @@ impl Answer {
         Self::default().then(Step::Stall)
     }
 
+    /// … then waits for `time`.
+    pub(crate) fn wait(self, time: Duration) -> Self {
+        self.then(Step::Wait(time))
+    }
+
     /// … then closes the connection.
     pub(crate) fn close(self) -> Self {
         self.then(Step::Close)
@@ -275,6 +280,16 @@ impl Connection {
     /// Reads a head only; it is not kept.
     pub(crate) async fn head(&mut self) -> Option<RawRequest> {
         Some(RawRequest::parse(self.read_through(b"\r\n\r\n").await?))
+    }
+
+    /// Reads `length` bytes; `None` if the connection ends before.
+    pub(crate) async fn body(&mut self, length: usize) -> Option<Vec<u8>> {
+        self.read_exact(length).await
+    }
+
+    /// Says that nothing more comes from here, and goes on reading.
+    pub(crate) async fn end(&mut self) {
+        self.stream.shutdown().await.unwrap();
     }
 
     /// Reads a chunk, adding its bytes to `framed`. The inner `None` is the last one, with the

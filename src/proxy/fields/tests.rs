@@ -1,7 +1,10 @@
+mod hop_by_hop;
+mod http_2;
+
 use http::header::HeaderMap;
 use http::{HeaderName, Request, Version};
 
-use super::{Hop, Malformed, Scheme, prepare, remove_hop_by_hop};
+use super::{Hop, Malformed, Scheme, prepare};
 use crate::client::{Client, RequestId};
 
 const STRANGER: &str = "198.51.100.7";
@@ -105,68 +108,6 @@ fn authority_form_is_no_target() {
     let mut connect = request("example.org:443", &[("host", b"a")]);
     *connect.method_mut() = http::Method::CONNECT;
     assert_eq!(prepare(&mut connect, &hop(None)), Err(Malformed::Target));
-}
-
-#[test]
-fn fields_named_by_any_connection_line_are_removed() {
-    let request = prepared(
-        None,
-        &[
-            ("connection", b"close, X-One"),
-            ("connection", b"\xff, x-two ,,X-THREE"),
-            ("authorization", b"kept"),
-            ("x-one", b"1"),
-            ("x-two", b"2"),
-            ("x-two", b"2"),
-            ("x-three", b"3"),
-            ("x-four", b"4"),
-        ],
-    );
-    for gone in ["connection", "x-one", "x-two", "x-three"] {
-        assert!(!request.headers().contains_key(gone), "{gone}");
-    }
-    assert_eq!(lines(request.headers(), "x-four"), [b"4"]);
-    assert_eq!(lines(request.headers(), "authorization"), [b"kept"]);
-    let request = prepared(
-        None,
-        &[("connection", b"Authorization"), ("authorization", b"gone")],
-    );
-    assert!(!request.headers().contains_key("authorization"));
-}
-
-#[test]
-fn hop_by_hop_fields_are_removed_without_being_named() {
-    for name in [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-    ] {
-        let request = prepared(None, &[(name, b"x"), (name, b"y")]);
-        assert!(!request.headers().contains_key(name), "{name}");
-    }
-    let request = prepared(
-        None,
-        &[("trailer", b"x-checksum"), ("expect", b"100-continue")],
-    );
-    assert_eq!(lines(request.headers(), "trailer"), [b"x-checksum"]);
-    assert_eq!(lines(request.headers(), "expect"), [b"100-continue"]);
-}
-
-#[test]
-fn connection_cannot_take_host_or_length_away() {
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
-        ("connection", "host, content-length"),
-        ("host", "a"),
-        ("content-length", "5"),
-    ] {
-        headers.insert(HeaderName::from_static(name), value.parse().unwrap());
-    }
-    remove_hop_by_hop(&mut headers);
-    assert_eq!(headers.len(), 2);
 }
 
 #[test]

@@ -2,33 +2,14 @@
 //
 // usage: client.mjs BASE_URL USER PASSWORD, with the packages of package.json in JS_MODULES.
 // Prints one JSON object: what each step saw.
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
-
-// The SDK asks for Node 22; this is what Node 20 lacks of it.
-Promise.withResolvers ??= function () {
-    const parts = {};
-    parts.promise = new this((resolve, reject) => Object.assign(parts, { resolve, reject }));
-    return parts;
-};
-
-const require = createRequire(`${process.env.JS_MODULES}/package.json`);
-const sdk = await import(pathToFileURL(require.resolve("matrix-js-sdk")).href);
-const { logger } = await import(pathToFileURL(require.resolve("matrix-js-sdk/lib/logger.js")).href);
-logger.disableAll?.();
-for (const level of ["debug", "info", "log", "warn", "trace"]) console[level] = () => {};
+import { logIn, prepared, sdk } from "./sdk.mjs";
 
 const STABLE = "m.key_backup";
 const UNSTABLE = "m.org.matrix.custom.backup_disabled";
 const [baseUrl, user, password] = process.argv.slice(2);
 const seen = {};
 
-const login = await sdk.createClient({ baseUrl }).loginRequest({
-    type: "m.login.password",
-    identifier: { type: "m.id.user", user },
-    password,
-    initial_device_display_name: "js-sdk",
-});
+const login = await logIn(baseUrl, user, password);
 seen.user_id = login.user_id;
 seen.device_id = login.device_id;
 
@@ -45,9 +26,7 @@ const client = sdk.createClient({
 });
 await client.initRustCrypto({ useIndexedDB: false });
 await client.startClient({ initialSyncLimit: 1, pollTimeout: 2000 });
-await new Promise((resolve) =>
-    client.on(sdk.ClientEvent.Sync, (state) => state === "PREPARED" && resolve()),
-);
+await prepared(client);
 const crypto = client.getCrypto();
 
 // A client that syncs reads from memory; this one never does, so that it has to ask.

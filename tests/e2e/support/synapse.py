@@ -55,6 +55,8 @@ class Synapse:
         self.server_name = SERVER_NAME
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        # The same, on a unix socket.
+        self.socket = folder / "homeserver.sock"
         self.as_token = "as_" + secrets.token_hex(16)
         self._secret = secrets.token_hex(16)
         self._numbers = itertools.count(1)
@@ -90,6 +92,11 @@ class Synapse:
             "root": {"level": "INFO", "handlers": ["file"]},
         }
         (folder / "logging.yaml").write_text(json.dumps(logging))
+        listener = {
+            "type": "http",
+            "x_forwarded": True,
+            "resources": [{"names": ["client", "federation"], "compress": False}],
+        }
         plenty = {"per_second": 10000, "burst_count": 10000}
         return {
             "server_name": self.server_name,
@@ -102,14 +109,10 @@ class Synapse:
             "media_store_path": str(folder / "media"),
             "pid_file": str(folder / "pid"),
             "database": {"name": "sqlite3", "args": {"database": str(folder / "homeserver.db")}},
+            "serve_server_wellknown": True,
             "listeners": [
-                {
-                    "port": self.port,
-                    "bind_addresses": ["127.0.0.1"],
-                    "type": "http",
-                    "x_forwarded": True,
-                    "resources": [{"names": ["client"], "compress": False}],
-                }
+                {"port": self.port, "bind_addresses": ["127.0.0.1"], **listener},
+                {"path": str(self.socket), **listener},
             ],
             "app_service_config_files": [str(folder / "appservice.yaml")],
             "experimental_features": {"msc3391_enabled": msc3391},

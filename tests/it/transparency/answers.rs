@@ -1,6 +1,6 @@
 //! The answer: what the origin says is what the client gets.
 
-use super::{Gateway, closing, lines};
+use super::{Gateway, body, closing, lines};
 use crate::origin::{Answer, Origin};
 
 /// What a client gets when the origin answers `GET` with these bytes.
@@ -12,10 +12,6 @@ async fn relayed(answer: impl AsRef<[u8]>) -> String {
 async fn relayed_to(request: impl AsRef<[u8]>, answer: Answer) -> String {
     let origin = Origin::start(move |_| answer.clone()).await;
     Gateway::before(&origin).await.ask(request).await
-}
-
-fn body(answer: &str) -> &str {
-    answer.split_once("\r\n\r\n").unwrap().1
 }
 
 #[tokio::test]

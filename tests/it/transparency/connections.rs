@@ -284,21 +284,6 @@ async fn pipelined_requests_are_answered_in_order() {
     client.through("\r\n\r\n/b").await;
 }
 
-#[tokio::test]
-async fn expect_100_continue_is_answered_before_the_body_is_sent() {
-    let origin = Origin::start(|_| Answer::json("200 OK", "{}")).await;
-    let mut client = Gateway::before(&origin).await.connect().await;
-    let head = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
-    client.send(head).await;
-    assert_eq!(
-        client.through("\r\n\r\n").await,
-        "HTTP/1.1 100 Continue\r\n\r\n"
-    );
-    client.send("abc").await;
-    client.through("{}").await;
-    assert_eq!(origin.request().body, b"abc");
-}
-
 /// An hour, in a moment: the clock is stopped, and tokio moves it on whenever nothing else can
 /// happen. Any deadline on the way would strike.
 #[tokio::test]

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use key_backup_gateway::proxy::Error;
+use key_backup_gateway::proxy::{Error, Relayed};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tower::Service;
@@ -21,7 +20,7 @@ use crate::origin::{Answer, Origin};
 /// Long enough to connect to whoever accepts.
 const BRIEF: Duration = Duration::from_millis(300);
 
-async fn put(origin: SocketAddr, connect_timeout: Duration) -> Result<Response<Incoming>, Error> {
+async fn put(origin: SocketAddr, connect_timeout: Duration) -> Result<Response<Relayed>, Error> {
     let request = Request::put("/a").body(Full::<Bytes>::from("{}")).unwrap();
     let asking = forward(origin, connect_timeout).call(request);
     timeout(PATIENCE, asking).await.expect("it fails in time")

@@ -1,0 +1,47 @@
+//! `[limits]`: how much is taken on.
+
+use serde::Deserialize;
+
+use crate::guard;
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// How many writes a second are forwarded while nobody can say whose they are.
+    pub unknown_per_second: u32,
+    /// How many connections of clients are open at once, over all listeners.
+    pub connections: usize,
+    /// How many field lines a head may have.
+    pub fields: usize,
+    /// How many bytes a head may have.
+    pub heads: usize,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// What concerns the guard.
+    #[must_use]
+    pub fn guard(&self) -> guard::Limits {
+        guard::Limits {
+            unknown_per_second: self.unknown_per_second,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            unknown_per_second: guard::Limits::default().unknown_per_second,
+            // More than some thousand users need for their `/sync`. With a connection to the origin
+            // for each it is a third of the descriptors that our unit allows; an idle one costs some
+            // 50 KiB.
+            connections: 10_000,
+            // Synapse's own limit: what it would refuse is its business to refuse.
+            fields: 500,
+            // Room for 64 KiB of fields and a target of 8 KiB: four times what Synapse takes.
+            heads: 131_072,
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, with the deadlines of both.
+
+use std::cell::RefCell;
+use std::error::Error as StdError;
+use std::future::pending;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tower_service::Service;
+
+use super::line::{Line, Stream};
+use super::pace::Pace;
+use super::streams::Streams;
+use super::wire::Rewound;
+use super::{Limits, Stage};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// How long the head of the first request may take, from the connection's opening.
+///
+/// Six lost packets in a row are survived; whoever says nothing gives up their place.
+pub(super) const FIRST_HEAD: Duration = Duration::from_secs(15);
+
+/// How long a connection may wait for the end of a later head, from the end of the answer before.
+///
+/// Above the minute for which nginx keeps an unused connection to us by default: so the closing is
+/// nginx's, and no request of nginx's meets ours.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// How long, at shutdown, a connection without a request may still bring one: the client's next
+/// request is often on its way, and its answer says that it is the last.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+
+/// How long a connection that was told to close may take for it.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How often an HTTP/2 client that says nothing is asked whether it is there, and how long it may take
+/// to say so: a poll of a telephone that has left the network ends after a minute and a half.
+const PING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(30));
+
+/// Streams of an HTTP/2 connection at once: as nginx allows, and more than any Matrix client uses.
+const STREAMS: u32 = 128;
+
+/// How much of a body an HTTP/2 client may send before the origin takes any, on one stream and on all
+/// of a connection. A quarter of a MiB fills 40 Mbit/s at 50 ms.
+const WINDOWS: (u32, u32) = (256 << 10, 1 << 20);
+
+/// How much of an answer is held for each HTTP/2 stream.
+const HELD: usize = 64 << 10;
+
+/// Streams that a client has reset and that have not been looked at yet, and those that we reset: more
+/// is an attack, and ends the connection with GOAWAY.
+const RESETS: (usize, usize) = (20, 256);
+
+/// The first bytes of HTTP/2 by prior knowledge: [RFC 9113
+/// §3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How HTTP is spoken.
+#[derive(Clone)]
+pub(super) struct Http {
+    one: http1::Builder,
+    two: http2::Builder<Streams>,
+}
+
+/// Hands a request to its service the moment that hyper has read its head.
+///
+/// `hyper_util`'s adapter does so when its future is first polled. By then hyper may have seen that the
+/// client is gone, and the request, sent in full, would be dropped unseen: a homeserver would have
+/// acted on it.
+///
+/// The service is its connection's own, and is called by one task: nothing else can have borrowed it.
+struct AtOnce<S>(RefCell<S>);
+
+/// Which HTTP it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What hyper's two kinds of connection have in common.
+trait Speaking: Future<Output = hyper::Result<()>> {
+    fn say_goodbye(self: Pin<&mut Self>);
+}
+
+// === impl Http ===
+
+impl Http {
+    pub(super) fn new(limits: Limits) -> Self {
+        let mut one = http1::Builder::new();
+        // `Date` is the origin's business: what is relayed without one goes out without one.
+        one.timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .auto_date_header(false)
+            .max_headers(limits.fields)
+            .max_header_size(limits.heads)
+            // Also what is held of a body, in either direction.
+            .max_buf_size(limits.heads);
+        let mut two = http2::Builder::new(Streams);
+        two.timer(TokioTimer::new())
+            .auto_date_header(false)
+            .max_header_list_size(u32::try_from(limits.heads).unwrap_or(u32::MAX))
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(WINDOWS.0)
+            .initial_connection_window_size(WINDOWS.1)
+            .max_send_buf_size(HELD)
+            .max_pending_accept_reset_streams(RESETS.0)
+            .max_local_error_reset_streams(RESETS.1)
+            .keep_alive_interval(PING.0)
+            .keep_alive_timeout(PING.1);
+        Self { one, two }
+    }
+
+    /// Speaks HTTP on `stream` until it ends.
+    pub(super) async fn serve<S, B>(
+        &self,
+        stream: Stream,
+        protocol: Option<Protocol>,
+        service: S,
+        pace: &Arc<Pace>,
+        stage: watch::Receiver<Stage>,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let first_head = Instant::now() + FIRST_HEAD;
+        let told = match protocol {
+            Some(protocol) => Ok((Rewound::new(stream), protocol)),
+            None => {
+                tokio::select! {
+                    told = tell(stream) => told,
+                    () = sleep_until(first_head) => Err(io::ErrorKind::TimedOut.into()),
+                    () = pace.leave() => return,
+                    () = last_chance(stage.clone()) => return,
+                }
+            }
+        };
+        let (stream, protocol) = match told {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn StdError, "a connection said nothing");
+                return;
+            }
+        };
+        let line = TokioIo::new(Line::new(stream, Arc::clone(pace)));
+        let service = AtOnce(RefCell::new(service));
+        match protocol {
+            Protocol::Http1 => {
+                let speaking = self.one.serve_connection(line, service).with_upgrades();
+                speak(speaking, protocol, first_head, pace, stage.clone()).await;
+                if let Some(tunnel) = pace.tunnel() {
+                    let _busy = pace.busy();
+                    tunnel.await;
+                }
+            }
+            Protocol::Http2 => {
+                let speaking = self.two.serve_connection(line, service);
+                speak(speaking, protocol, first_head, pace, stage).await;
+            }
+        }
+    }
+}
+
+/// Ends when a connection that has not brought a request yet need not be waited for any more.
+pub(super) async fn last_chance(mut stage: watch::Receiver<Stage>) {
+    let _ = stage.wait_for(|stage| *stage != Stage::Serving).await;
+    sleep(LAST_CHANCE).await;
+}
+
+/// Drives one connection, and ends it when it is time.
+async fn speak(
+    speaking: impl Speaking,
+    protocol: Protocol,
+    first_head: Instant,
+    pace: &Pace,
+    mut stage: watch::Receiver<Stage>,
+) {
+    let mut speaking = pin!(speaking);
+    // When to look again whether anything is to be done; `None` is never.
+    let mut look = Some(first_head);
+    let mut end = None;
+    loop {
+        let timer = async {
+            match end.or(look) {
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = speaking.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(error = &error as &dyn StdError, "a connection broke");
+                }
+                return;
+            }
+            () = pace.leave(), if end.is_none() => {
+                // Perhaps a request has come meanwhile: then this is its last.
+                speaking.as_mut().say_goodbye();
+                end = pace.waits_since().map(|_| Instant::now() + FAREWELL);
+            }
+            _ = stage.wait_for(|stage| *stage != Stage::Serving), if !pace.is_closing() => {
+                pace.close();
+                match protocol {
+                    // Its answer to the next request says so.
+                    Protocol::Http1 => look = Some(Instant::now() + LAST_CHANCE),
+                    Protocol::Http2 => speaking.as_mut().say_goodbye(),
+                }
+            }
+            () = timer => {
+                if end.is_some() || !pace.has_asked() {
+                    return;
+                }
+                let is_last = pace.is_closing();
+                let idle = pace.waits_since().map(|since| since.elapsed());
+                look = match (protocol, idle) {
+                    (Protocol::Http1, _) if is_last => {
+                        speaking.as_mut().say_goodbye();
+                        None
+                    }
+                    // hyper looks after it.
+                    (Protocol::Http1, _) => None,
+                    (Protocol::Http2, Some(idle)) if idle >= IDLE => {
+                        speaking.as_mut().say_goodbye();
+                        end = Some(Instant::now() + FAREWELL);
+                        None
+                    }
+                    (Protocol::Http2, idle) => {
+                        Some(Instant::now() + IDLE.saturating_sub(idle.unwrap_or_default()))
+                    }
+                };
+            }
+        }
+    }
+}
+
+/// Tells HTTP/2 from HTTP/1.1 by the first bytes: no request of the latter begins like the preface.
+async fn tell(mut stream: Stream) -> io::Result<(Rewound<Stream>, Protocol)> {
+    let mut first = BytesMut::with_capacity(PREFACE.len());
+    let protocol = loop {
+        let mut rest = (&mut stream).take((PREFACE.len() - first.len()) as u64);
+        if rest.read_buf(&mut first).await? == 0 {
+            break Protocol::Http1;
+        }
+        if !PREFACE.starts_with(&first) {
+            break Protocol::Http1;
+        }
+        if first.len() == PREFACE.len() {
+            break Protocol::Http2;
+        }
+    };
+    Ok((Rewound::with(first.freeze(), stream), protocol))
+}
+
+// === impl AtOnce ===
+
+impl<S> hyper::service::Service<Request<Incoming>> for AtOnce<S>
+where
+    S: Service<Request<Incoming>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        self.0.borrow_mut().call(request)
+    }
+}
+
+// === impl Speaking ===
+
+impl<S, B> Speaking for http1::UpgradeableConnection<TokioIo<Line>, AtOnce<S>>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn say_goodbye(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S, B> Speaking for http2::Connection<TokioIo<Line>, AtOnce<S>, Streams>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn say_goodbye(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}

@@ -1,0 +1,135 @@
+//! All connections of clients: no more than `limits.connections`.
+//!
+//! When there is no room, those that have waited longest for a request (or for the rest of its head)
+//! make some: so that thousands who connect and say nothing starve nobody. Whoever has a request under
+//! way stays.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::metrics::Metrics;
+use super::pace::Pace;
+use crate::server::alarm::Alarm;
+
+/// Between two looks for somebody to leave, while there is no room.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One in so many leaves at once: else each new connection would look through all of them.
+const SHARE: usize = 100;
+
+/// Everybody.
+pub(super) struct Crowd {
+    limit: usize,
+    members: Mutex<HashMap<u64, Arc<Pace>>>,
+    next: AtomicU64,
+    left: Notify,
+    full: Alarm,
+    metrics: Metrics,
+}
+
+/// Is there until it is dropped.
+pub(super) struct Member {
+    crowd: Arc<Crowd>,
+    number: u64,
+    pace: Arc<Pace>,
+}
+
+// === impl Crowd ===
+
+impl Crowd {
+    pub(super) fn new(limit: usize, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            members: Mutex::default(),
+            next: AtomicU64::new(0),
+            left: Notify::new(),
+            full: Alarm::new(),
+            metrics,
+        })
+    }
+
+    /// How many are there.
+    pub(super) fn len(&self) -> usize {
+        self.members().len()
+    }
+
+    /// Waits until there is room for one more.
+    pub(super) async fn enter(self: &Arc<Self>) -> Member {
+        let mut left = std::pin::pin!(self.left.notified());
+        loop {
+            // Registered before the look: who leaves in between is not missed.
+            left.as_mut().enable();
+            if let Some(member) = self.try_enter() {
+                return member;
+            }
+            if !self.make_room() && self.full.rings() {
+                tracing::warn!(
+                    limits.connections = self.limit,
+                    "no room for more connections: all have a request under way; new ones wait"
+                );
+            }
+            let _ = tokio::time::timeout(PAUSE, left.as_mut()).await;
+            left.set(self.left.notified());
+        }
+    }
+
+    fn try_enter(self: &Arc<Self>) -> Option<Member> {
+        let mut members = self.members();
+        (members.len() < self.limit).then(|| {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let pace = Pace::new();
+            members.insert(number, Arc::clone(&pace));
+            self.metrics.connections.inc();
+            Member {
+                crowd: Arc::clone(self),
+                number,
+                pace,
+            }
+        })
+    }
+
+    /// Tells those that have waited longest to leave. Whether anybody is on the way out.
+    pub(super) fn make_room(&self) -> bool {
+        let members = self.members();
+        let (leaving, staying): (Vec<_>, Vec<_>) = members
+            .values()
+            .filter_map(|pace| Some((pace.waits_since()?, pace)))
+            .partition(|(_, pace)| pace.is_leaving());
+        let mut waiting = staying;
+        let told = (1 + self.limit / SHARE)
+            .saturating_sub(leaving.len())
+            .min(waiting.len());
+        if told > 0 {
+            waiting.select_nth_unstable_by_key(told - 1, |(since, _)| *since);
+        }
+        waiting[..told]
+            .iter()
+            .for_each(|(_, pace)| pace.tell_to_leave());
+        self.metrics.sent_away.inc_by(told as u64);
+        told + leaving.len() > 0
+    }
+
+    fn members(&self) -> MutexGuard<'_, HashMap<u64, Arc<Pace>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    pub(super) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.crowd.members().remove(&self.number);
+        self.crowd.metrics.connections.dec();
+        self.crowd.left.notify_one();
+    }
+}

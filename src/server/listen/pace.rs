@@ -1,0 +1,167 @@
+//! What one connection is doing: whether a request is under way, and since when not.
+//!
+//! Shared by the connection's task, its line, its bodies, and the crowd, which looks for the one that
+//! waits longest when there is no room.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// One connection's.
+pub(in crate::server) struct Pace {
+    opened: Instant,
+    /// Milliseconds from `opened` to the end of the last answer.
+    waiting_since: AtomicU64,
+    under_way: AtomicU32,
+    requests: AtomicU32,
+    /// Bodies of the client's that have not been read to their end.
+    open_bodies: AtomicU32,
+    /// Bytes came since the last answer ended.
+    heard: AtomicBool,
+    /// A body of an answer broke off.
+    cut: AtomicBool,
+    /// No further request is wanted on this connection.
+    closing: AtomicBool,
+    tunnelled: AtomicBool,
+    leaving: AtomicBool,
+    told_to_leave: Notify,
+    tunnel: Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+/// Says that a request is under way, until it is dropped.
+pub(in crate::server) struct Busy(Arc<Pace>);
+
+// === impl Pace ===
+
+impl Pace {
+    /// Of a connection that is opened now.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            opened: Instant::now(),
+            waiting_since: AtomicU64::new(0),
+            under_way: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
+            open_bodies: AtomicU32::new(0),
+            heard: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            tunnelled: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            told_to_leave: Notify::new(),
+            tunnel: Mutex::new(None),
+        })
+    }
+
+    /// A request is under way until the answer is dropped.
+    pub(in crate::server) fn busy(self: &Arc<Self>) -> Busy {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// Since when nothing has been under way; `None` if something is.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        let since = Duration::from_millis(self.waiting_since.load(Ordering::Relaxed));
+        (self.under_way.load(Ordering::Relaxed) == 0).then(|| self.opened + since)
+    }
+
+    /// Whether there has been a request at all.
+    pub(super) fn has_asked(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
+    /// Asks the connection's task to close it, if it still waits.
+    pub(super) fn tell_to_leave(&self) {
+        if !self.leaving.swap(true, Ordering::Relaxed) {
+            self.told_to_leave.notify_one();
+        }
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Ends when the connection is to be closed.
+    pub(super) async fn leave(&self) {
+        self.told_to_leave.notified().await;
+    }
+
+    /// From now on answers say that no further request is wanted.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn body_opened(&self) {
+        self.open_bodies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn body_ended(&self) {
+        self.open_bodies.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client may still be sending something that nobody will read.
+    pub(super) fn may_have_more(&self) -> bool {
+        self.open_bodies.load(Ordering::Relaxed) > 0 || self.heard.load(Ordering::Relaxed)
+    }
+
+    /// A body of an answer broke off: what was sent of it must not look whole.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnelled.load(Ordering::Relaxed)
+    }
+
+    /// Given once, after HTTP has ended.
+    pub(super) fn tunnel(&self) -> Option<BoxFuture<'static, ()>> {
+        let mut tunnel = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
+        tunnel.take()
+    }
+}
+
+// === impl Busy ===
+
+impl Busy {
+    pub(super) fn pace(&self) -> &Arc<Pace> {
+        &self.0
+    }
+
+    /// Whether this request is the last on its connection.
+    pub(in crate::server) fn is_closing(&self) -> bool {
+        self.0.is_closing()
+    }
+
+    /// What the connection becomes when HTTP has ended on it.
+    pub(in crate::server) fn becomes(&self, tunnel: BoxFuture<'static, ()>) {
+        let pace = &self.0;
+        pace.tunnelled.store(true, Ordering::Relaxed);
+        *pace.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let pace = &self.0;
+        let now = u64::try_from(pace.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        pace.waiting_since.store(now, Ordering::Relaxed);
+        pace.heard.store(false, Ordering::Relaxed);
+        pace.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
