@@ -35,14 +35,20 @@ function request()
   return kind.head .. math.random(TOKENS) .. kind.tail
 end
 
-function response(status)
-  got[status] = (got[status] or 0) + 1
+function response(status, _, body)
+  local answer
+  if status == 200 then
+    answer = answers[body] or "200 with another body"
+  else
+    answer = status .. " " .. (body:match('"errcode":"([A-Z_]+)"') or "without an errcode")
+  end
+  got[answer] = (got[answer] or 0) + 1
 end
 
 function done(summary)
-  for name, count in pairs(threads[1]:get("sent")) do print("soak sent", name, count) end
-  for status, count in pairs(threads[1]:get("got")) do print("soak got", status, count) end
-  for name, count in pairs(summary.errors) do print("soak error", name, count) end
+  for name, count in pairs(threads[1]:get("sent")) do print("soak sent", count, name) end
+  for answer, count in pairs(threads[1]:get("got")) do print("soak got", count, answer) end
+  for name, count in pairs(summary.errors) do print("soak error", count, name) end
 end
 """
 
@@ -53,8 +59,8 @@ class Tally:
 
     # By kind.
     sent: Counter[str] = field(default_factory=Counter)
-    # By status.
-    got: Counter[int] = field(default_factory=Counter)
+    # By `Kind.wanted`, or what it was instead.
+    got: Counter[str] = field(default_factory=Counter)
     # By what broke: requests without an answer.
     broken: Counter[str] = field(default_factory=Counter)
     # What may have been sent without being answered: the load ended meanwhile.
@@ -83,7 +89,9 @@ def lua(seed: int) -> str:
             f"{{name={json.dumps(kind.name)}, weight={kind.weight},"
             f" head={json.dumps(head)}, tail={json.dumps(tail)}}}"
         )
-    values = f"local kinds = {{{', '.join(kinds)}}}\n"
+    answers = {kind.answer: kind.wanted() for kind in MIX if kind.status == 200}
+    pairs = [f"[{json.dumps(body)}]={json.dumps(name)}" for body, name in answers.items()]
+    values = f"local kinds = {{{', '.join(kinds)}}}\nlocal answers = {{{', '.join(pairs)}}}\n"
     return values + SCRIPT.replace("SEED", str(seed)).replace("TOKENS", str(TOKENS))
 
 
@@ -103,11 +111,11 @@ def end_wrk(wrk: Process, seconds: int) -> Tally:
         raise Trouble(f"wrk failed:\n{wrk.log()[-2000:]}")
     # wrk asks for one request before the first, to look at it.
     tally = Tally(left=CONNECTIONS + 1)
-    for what, name, count in re.findall(r"^soak (\w+)\s+(\w+)\s+(\d+)$", wrk.log(), re.M):
+    for what, count, name in re.findall(r"^soak (\w+)\t(\d+)\t(.+)$", wrk.log(), re.M):
         if what == "sent":
             tally.sent[name] = int(count)
         elif what == "got":
-            tally.got[int(name)] = int(count)
+            tally.got[name] = int(count)
         # wrk's "status" counts the 4xx, which are judged below.
         elif name != "status" and int(count):
             tally.broken[name] = int(count)
@@ -155,8 +163,9 @@ def run_one(port: int, kind: Kind, count: int, folder: Path) -> Tally:
     if found is None or classes is None:
         raise Trouble(f"h2load failed:\n{h2load.log()[-2000:]}")
     # h2load tells classes only; all of these kinds are to be 200.
-    got = zip((200, 300, 400, 500), map(int, classes.groups()), strict=True)
-    tally = Tally(Counter({kind.name: count}), Counter({key: n for key, n in got if n}))
+    names = (kind.wanted(), "3xx over HTTP/2", "4xx over HTTP/2", "5xx over HTTP/2")
+    got = zip(names, map(int, classes.groups()), strict=True)
+    tally = Tally(Counter({kind.name: count}), Counter({name: n for name, n in got if n}))
     if broken := count - tally.answered():
         tally.broken["http2"] = broken
     return tally

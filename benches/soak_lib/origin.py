@@ -1,4 +1,4 @@
-"""The origin: an nginx with one worker, and a server that never answers for the long polls.
+"""The origin: an nginx with one worker, and behind it a server for long polls and tunnels.
 
 Its log has one line for each request: the kind that the request says it is, and the status. What is
 counted at the end is therefore what reached the origin, not what anybody believes to have sent.
@@ -14,9 +14,8 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+from .kinds import DOWNLOAD, MEDIA, PREFERENCE, PROFILE, ROOMS, STORED
 from .machine import Process, free_port, wait_for
-
-LARGE = 100 * 1024
 
 CONFIG = """
 worker_processes 1;
@@ -53,11 +52,11 @@ http {{
       if ($named) {{ return 200 '{{"user_id":"$named","device_id":"SOAK"}}'; }}
       return 401 '{{"errcode":"M_UNKNOWN_TOKEN","error":"nobody"}}';
     }}
-    location /_matrix/client/v3/profile/ {{ return 200 '{{"displayname":"Soak"}}'; }}
-    location /_matrix/media/v3/download/ {{ try_files /large.json =500; }}
+    location /_matrix/client/v3/profile/ {{ return 200 '{PROFILE}'; }}
+    location /_matrix/media/v3/download/ {{ try_files /download.json =500; }}
     # Server-side includes make nginx forget the length: the answer is chunked.
-    location = /_matrix/client/v3/publicRooms {{ ssi on; ssi_types *; try_files /small.json =500; }}
-    location = /_matrix/client/v3/slow {{ limit_rate 8k; try_files /small.json =500; }}
+    location = /_matrix/client/v3/publicRooms {{ ssi on; ssi_types *; try_files /rooms.json =500; }}
+    location = /_matrix/client/v3/slow {{ limit_rate 8k; try_files /rooms.json =500; }}
     location = /_matrix/media/v3/upload {{
       # Unlike `return`, this reads the body to its end before it answers.
       client_max_body_size 0;
@@ -65,19 +64,27 @@ http {{
       proxy_set_header Content-Length '';
       proxy_pass http://unix:{folder}/uploaded.sock;
     }}
-    location = /_matrix/client/v3/sync {{ proxy_pass http://unix:{folder}/silent.sock; }}
+    location = /_matrix/client/v3/sync {{ proxy_pass http://unix:{folder}/holding.sock; }}
+    location = /tunnel {{
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+      proxy_pass http://unix:{folder}/holding.sock;
+    }}
     location /_matrix/client/v3/user/@soak:example.org/ {{
-      if ($request_method = PUT) {{ return 200 '{{}}'; }}
-      return 200 '{{"enabled":true}}';
+      if ($request_method = PUT) {{ return 200 '{STORED}'; }}
+      return 200 '{PREFERENCE}';
     }}
     location / {{ return 404 '{{"errcode":"M_NOT_FOUND","error":"Account data not found"}}'; }}
   }}
   server {{
     listen unix:{folder}/uploaded.sock;
-    location / {{ return 200 '{{"content_uri":"mxc://example.org/large"}}'; }}
+    location / {{ return 200 '{MEDIA}'; }}
   }}
 }}
 """
+
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: soak\r\n\r\n"
 
 
 class Origin:
@@ -86,20 +93,21 @@ class Origin:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
-        self.silent = Silent(folder / "silent.sock")
+        self.holding = Holding(folder / "holding.sock")
         files = folder / "files"
         files.mkdir()
-        (files / "large.json").write_text('"' + "x" * (LARGE - 2) + '"')
-        (files / "small.json").write_text('{"chunk":[' + ",".join(["12345"] * 400) + "]}")
+        (files / "download.json").write_text(DOWNLOAD)
+        (files / "rooms.json").write_text(ROOMS)
         config = folder / "nginx.conf"
         # As root it would serve as a user who cannot read the temporary folder.
         user = "user root;" if os.geteuid() == 0 else ""
-        config.write_text(CONFIG.format(folder=folder, port=self.port, user=user))
+        bodies = {"PROFILE": PROFILE, "MEDIA": MEDIA, "PREFERENCE": PREFERENCE, "STORED": STORED}
+        config.write_text(CONFIG.format(folder=folder, port=self.port, user=user, **bodies))
         self.process = Process(
             ["nginx", "-p", str(folder), "-c", str(config)], folder / "nginx-output.txt"
         )
         self._stack = contextlib.ExitStack()
-        self._stack.enter_context(self.silent)
+        self._stack.enter_context(self.holding)
         self._stack.enter_context(self.process)
 
     def __enter__(self) -> Origin:
@@ -122,8 +130,8 @@ class Origin:
             return Counter(line.split(" ", 1)[0] for line in lines)
 
 
-class Silent:
-    """Accepts, reads, and never says a word. Knows how many are still connected."""
+class Holding:
+    """Takes long polls, which it never answers, and tunnels, which it opens. Ends neither."""
 
     def __init__(self, path: Path) -> None:
         self._listener = socket.socket(socket.AF_UNIX)
@@ -134,7 +142,7 @@ class Silent:
         self._ended = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Silent:
+    def __enter__(self) -> Holding:
         self._thread.start()
         return self
 
@@ -142,8 +150,8 @@ class Silent:
         self._ended = True
         self._thread.join(5)
 
-    def waiting(self) -> int:
-        """How many long polls the origin still holds open."""
+    def held(self) -> int:
+        """How many of them are open: still wanted, as far as the origin knows."""
         # The other one is the listener.
         return len(self._selector.get_map()) - 1
 
@@ -157,9 +165,11 @@ class Silent:
             self._selector.register(ready.accept()[0], selectors.EVENT_READ)
             return
         try:
-            gone = not ready.recv(65_536)
+            heard = ready.recv(65_536)
+            if b"GET /tunnel" in heard:
+                ready.sendall(SWITCHING)
         except OSError:
-            gone = True
-        if gone:
+            heard = b""
+        if not heard:
             self._selector.unregister(ready)
             ready.close()

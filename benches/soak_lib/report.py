@@ -28,8 +28,8 @@ class Round:
     connections: int
     rate: float
     reading: Reading
-    # Long polls that the origin still held, although their clients had left.
-    polls: int
+    # Long polls and tunnels that the origin still held, although their clients had left.
+    held: int
 
 
 def print_head() -> None:
@@ -66,24 +66,29 @@ def faults_of_growth(rounds: list[Round]) -> list[str]:
     second, last = quarters(rounds, lambda reading: reading.fds)
     if last > GROWTH * second + COMING_AND_GOING:
         faults.append(f"descriptors grew from {second:.0f} to {last:.0f}")
-    for number, one in enumerate(rounds, 1):
-        if held := one.reading.clients:
-            faults.append(f"round {number}: {held} clients' connections held after all had left")
-        if one.polls:
-            faults.append(f"round {number}: {one.polls} long polls go on after all clients had left")
+    faults += leftovers("clients' connections were held", [one.reading.clients for one in rounds])
+    faults += leftovers("long polls and tunnels went on", [one.held for one in rounds])
     return faults
 
 
+def leftovers(what: str, counts: list[int]) -> list[str]:
+    """A fault if there were some after any round: all clients had left by then."""
+    rounds = [number for number, count in enumerate(counts, 1) if count]
+    if not rounds:
+        return []
+    return [f"{max(counts)} {what} after all clients had left, first in round {rounds[0]}"]
+
+
 def faults_of_answers(tally: Tally) -> list[str]:
-    """Whether each status came as often as it was asked for."""
+    """Whether each answer came as often as it was asked for, and no other."""
     faults = [f"{count} requests broke: {what}" for what, count in tally.broken.items()]
-    wanted: Counter[int] = Counter()
+    wanted: Counter[str] = Counter()
     for kind in MIX:
-        wanted[kind.status] += tally.sent[kind.name]
-    for status in sorted(wanted | tally.got):
-        sent, got = wanted[status], tally.got[status]
+        wanted[kind.wanted()] += tally.sent[kind.name]
+    for answer in sorted(wanted | tally.got):
+        sent, got = wanted[answer], tally.got[answer]
         if not sent - tally.left <= got <= sent:
-            faults.append(f"{got} answers with status {status}, where {sent} were asked for")
+            faults.append(f"{got} answers “{answer}”, where {sent} should have been")
     return faults
 
 

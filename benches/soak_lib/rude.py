@@ -104,6 +104,19 @@ def is_refused_an_upgrade(connection: socket.socket) -> None:
         raise ValueError("an upgrade that the origin refuses was not relayed as its 200")
 
 
+def leaves_a_tunnel(connection: socket.socket) -> None:
+    connection.sendall(get("/tunnel", b"Connection: Upgrade\r\nUpgrade: soak\r\n"))
+    if not connection.recv(12).startswith(b"HTTP/1.1 101"):
+        raise ValueError("an upgrade that the origin takes was not relayed as its 101")
+    connection.sendall(b"whatever the protocol says")
+    time.sleep(HOLD)
+
+
+def resets_a_tunnel(connection: socket.socket) -> None:
+    leaves_a_tunnel(connection)
+    reset(connection)
+
+
 def speaks_no_http(connection: socket.socket) -> None:
     connection.sendall(b"\x16\x03\x01 this is no HTTP \x00\xff\r\n\r\n")
     read_to_end(connection)
@@ -138,6 +151,8 @@ WAYS: list[Callable[[socket.socket], None]] = [
     leaves_a_long_poll,
     resets_a_long_poll,
     is_refused_an_upgrade,
+    leaves_a_tunnel,
+    resets_a_tunnel,
     speaks_no_http,
     shuts_its_side,
     pipelines_and_leaves,
