@@ -48,13 +48,14 @@ struct Settings {
     /// The configuration, a TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The homeserver, `http://HOST:PORT` [`origin.url`]
+    /// The homeserver, `http://HOST:PORT`, `https://HOST` or `unix:PATH` [`origin.url`]
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
-    /// Where clients come in, `HOST:PORT`, comma-separated [`server.listen`]
+    /// Where clients come in, `HOST:PORT`, `unix:PATH` or `fd:NAME`, comma-separated
+    /// [`server.listen`]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where health and metrics are, `HOST:PORT` [`server.admin_listen`]
+    /// Where health and metrics are, likewise one [`server.admin_listen`]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
     /// Where the trail is kept, `sqlite:PATH` or `postgres://…` [`database.url`]

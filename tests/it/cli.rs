@@ -152,6 +152,25 @@ fn without_an_origin_nothing_is_served() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_used_is_said_beforehand() {
+    let listen =
+        r#"{ address = "127.0.0.1:0", tls = { certificate_file = "c.pem", key_file = "k.pem" } }"#;
+    let desk = Desk::new()
+        .with_file("c.pem", "PLANTED")
+        .with_file("k.pem", "PLANTED")
+        .with_file("g.toml", &format!("[server]\nlisten = [{listen}]\n"));
+    for command in ["check", "serve"] {
+        let line = format!(
+            "{command} --config g.toml --origin http://127.0.0.1:1 --admin-listen 127.0.0.1:0"
+        );
+        let ran = desk.run(&line).expect(CONFIG);
+        let said = "server.listen, 127.0.0.1:0: c.pem holds no certificate in PEM";
+        assert!(ran.stderr.contains(said), "{ran:?}");
+        assert!(!ran.stderr.contains("PLANTED"), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_good_configuration_is_said_to_be_good() {
     let desk = Desk::new();
     let ran = desk

@@ -122,11 +122,10 @@ fn look_v1(bytes: &[u8]) -> Result<Seen, Wrong> {
         };
     };
     let length = end + 2;
-    match ProxyHeader::parse(&line[..length], ParseConfig::default()) {
-        // All of it, or there is a line end within.
-        Ok((header, used)) if used == length => Ok(Seen::Whole(length, client(&header))),
-        Ok(_) | Err(_) => Err(MALFORMED),
-    }
+    // The line is whole: whoever wants more of it says that it is malformed.
+    let header = ProxyHeader::parse(&line[..length], ParseConfig::default());
+    let (header, _) = header.map_err(|_| MALFORMED)?;
+    Ok(Seen::Whole(length, client(&header)))
 }
 
 fn look_v2(bytes: &[u8]) -> Result<Seen, Wrong> {

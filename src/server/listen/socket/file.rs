@@ -111,3 +111,19 @@ impl Drop for Draft {
         let _ = fs::remove_file(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_that_did_not_take_its_place_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let draft = Draft::beside(&folder.path().join("s")).unwrap();
+        drop(UnixListener::bind(&draft.0).unwrap());
+        let path = draft.0.clone();
+        assert!(path.exists());
+        drop(draft);
+        assert!(!path.exists());
+    }
+}
