@@ -6,6 +6,11 @@
 //! reset. The answer is here by then, or on its way. Hyper gives a connection up when a write fails,
 //! and the answer with it. So a [`Socket`] does not say that a write has failed before all is read: it
 //! takes no more, and reading, which goes on, decides how the connection ends.
+//!
+//! # An origin that takes nothing
+//!
+//! ends its connection after [`STALL`]. Hyper writes what it holds before it closes, so this is also
+//! how long a connection may outlive the client who left in the middle of an upload.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -16,20 +21,22 @@ use std::time::Duration;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::client::TlsStream;
 
-/// How long TLS may take to say goodbye to an origin that takes nothing more: it knows by then what
-/// it has, and a client that left must not hold it for longer.
-const GOODBYE: Duration = Duration::from_millis(500);
+/// How long nothing may move on a connection that we want to write on. As nginx's `proxy_send_timeout`:
+/// an origin that reads at all, however slowly, does so more often.
+const STALL: Duration = Duration::from_mins(1);
 
 /// A connection to the origin.
 pub(super) struct Link {
     made_of: Made,
     /// All that came has been read.
     ended: bool,
-    /// Set once TLS is being closed, and takes its time.
-    goodbye: Option<Pin<Box<Sleep>>>,
+    /// Nothing has moved since a write had to wait.
+    is_stalled: bool,
+    /// The end of [`STALL`]; made when first needed.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 enum Made {
@@ -59,7 +66,8 @@ impl Link {
         Self {
             made_of,
             ended: false,
-            goodbye: None,
+            is_stalled: false,
+            stall: None,
         }
     }
 
@@ -91,6 +99,28 @@ impl Link {
         }
     }
 
+    /// The outcome of a write, unless it has waited for too long.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.is_stalled = false;
+            return written;
+        }
+        let stall = match &mut self.stall {
+            Some(stall) => stall,
+            none => none.insert(Box::pin(sleep(STALL))),
+        };
+        if !self.is_stalled {
+            self.is_stalled = true;
+            stall.as_mut().reset(Instant::now() + STALL);
+        }
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
     fn poll_read_any(
         &mut self,
         cx: &mut Context<'_>,
@@ -119,6 +149,7 @@ impl AsyncRead for Link {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(self.poll_read_any(cx, buffer));
+        self.is_stalled = false;
         if read.is_err() || is_end(buffer, before) {
             self.ended = true;
             if let Some(failed) = self.failed() {
@@ -136,11 +167,12 @@ impl AsyncWrite for Link {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.failure()?;
-        match &mut self.made_of {
+        let written = match &mut self.made_of {
             Made::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
             Made::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
             Made::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        };
+        self.in_time(cx, written)
     }
 
     fn poll_write_vectored(
@@ -149,11 +181,12 @@ impl AsyncWrite for Link {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.failure()?;
-        match &mut self.made_of {
+        let written = match &mut self.made_of {
             Made::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
             Made::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
             Made::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-        }
+        };
+        self.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -166,11 +199,12 @@ impl AsyncWrite for Link {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.failure()?;
-        match &mut self.made_of {
+        let written = match &mut self.made_of {
             Made::Tcp(socket) => Pin::new(socket).poll_flush(cx),
             Made::Unix(socket) => Pin::new(socket).poll_flush(cx),
             Made::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        self.in_time(cx, written)
     }
 
     /// Of one that takes no more there is nothing left to shut.
@@ -183,12 +217,7 @@ impl AsyncWrite for Link {
             Made::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
             Made::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         };
-        if shut.is_pending() {
-            let goodbye = self.goodbye.get_or_insert_with(|| Box::pin(sleep(GOODBYE)));
-            ready!(goodbye.as_mut().poll(cx));
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        shut
+        self.in_time(cx, shut)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the origin is, who it must be, and what becomes of its connections.
 
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,8 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -244,7 +245,7 @@ const LONG: usize = 40_000;
 
 /// More than all buffers on the way.
 fn an_upload() -> Bytes {
-    Bytes::from(vec![b'u'; 16 << 20])
+    Bytes::from(vec![b'u'; 64 << 20])
 }
 
 async fn assert_refused_whole(forward: &Forward<Full<Bytes>>) {
@@ -463,58 +464,95 @@ async fn trailers_that_are_not_announced_or_not_wanted_do_not_break_the_body() {
 
 // --- clients that leave
 
-/// Starts an upload to an origin that does not read it, and leaves; `read` is told when it may read,
-/// and must find the end then.
-async fn leave_an_upload(forward: Forward<Full<Bytes>>, read: &Notify, ended: &Notify) {
-    let asking = tokio::spawn(async move { ask(&forward, an_upload()).await.map(drop) });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+/// What an origin has read to the end, after it was told to read.
+struct Reading {
+    go_on: Notify,
+    /// How much there was, and whether it ended well.
+    ended: Mutex<Option<(usize, bool)>>,
+}
+
+impl Reading {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            go_on: Notify::new(),
+            ended: Mutex::new(None),
+        })
+    }
+
+    async fn read(&self, stream: &mut (impl AsyncRead + Unpin)) {
+        self.go_on.notified().await;
+        let mut all = Vec::new();
+        let well = stream.read_to_end(&mut all).await.is_ok();
+        *self.ended.lock().unwrap() = Some((all.len(), well));
+    }
+
+    async fn end(&self) -> (usize, bool) {
+        self.go_on.notify_one();
+        loop {
+            if let Some(ended) = *self.ended.lock().unwrap() {
+                return ended;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// An upload that meets an origin which does not read.
+async fn stuck(forward: &Forward<Full<Bytes>>) -> JoinHandle<Result<Response<Relayed>, Error>> {
+    let request = Request::put("/a").body(Full::from(an_upload())).unwrap();
+    let asking = tokio::spawn(forward.clone().call(request));
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!asking.is_finished());
-    asking.abort();
-    tokio::time::sleep(SOON).await;
-    read.notify_one();
-    timeout(Duration::from_millis(500), ended.notified())
-        .await
-        .expect("the connection was closed a second after the client had left");
+    asking
 }
 
 #[tokio::test]
-async fn an_upload_that_its_client_leaves_ends_at_an_origin_that_does_not_read() {
-    let (read, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let origin = Origin::start_raw({
-        let (read, ended) = (Arc::clone(&read), Arc::clone(&ended));
-        move |mut connection| {
-            let (read, ended) = (Arc::clone(&read), Arc::clone(&ended));
-            async move {
-                connection.head().await;
-                read.notified().await;
-                connection.gone().await;
-                ended.notify_one();
-            }
-        }
+async fn an_origin_that_takes_nothing_for_a_minute_has_not_answered() {
+    let origin = Origin::start_raw(|connection| async move {
+        let _held = connection;
+        std::future::pending::<()>().await;
     })
     .await;
-    let forward = forward(&format!("http://{}", origin.address()), None);
-    leave_an_upload(forward, &read, &ended).await;
+    let asking = stuck(&forward(&format!("http://{}", origin.address()), None)).await;
+    tokio::time::pause();
+    let began = Instant::now();
+    let error = asking.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Broken(_)), "{error:?}");
+    let waited = began.elapsed();
+    assert!(waited > Duration::from_secs(58), "{waited:?}");
+    assert!(waited < Duration::from_secs(62), "{waited:?}");
 }
 
 #[tokio::test]
-async fn an_upload_that_its_client_leaves_ends_at_a_tls_origin_that_does_not_read() {
-    let (read, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+async fn an_upload_that_its_client_has_left_does_not_wait_for_the_origin_for_ever() {
     let (certificate, file) = certificate(&["localhost"]);
+    let by_tls = Reading::new();
     let port = tls_origin(&certificate, {
-        let (read, ended) = (Arc::clone(&read), Arc::clone(&ended));
+        let by_tls = Arc::clone(&by_tls);
         move |mut stream| {
-            let (read, ended) = (Arc::clone(&read), Arc::clone(&ended));
-            async move {
-                read.notified().await;
-                let mut all = Vec::new();
-                // Without TLS's own goodbye, for which there was no room.
-                stream.read_to_end(&mut all).await.unwrap_err();
-                ended.notify_one();
-            }
+            let by_tls = Arc::clone(&by_tls);
+            async move { by_tls.read(&mut stream).await }
         }
     })
     .await;
-    let forward = forward(&format!("https://localhost:{port}"), Some(&file));
-    leave_an_upload(forward, &read, &ended).await;
+    let by_tcp = Reading::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn({
+        let by_tcp = Arc::clone(&by_tcp);
+        async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            by_tcp.read(&mut stream).await;
+        }
+    });
+    let tls = forward(&format!("https://localhost:{port}"), Some(&file));
+    let tcp = forward(&format!("http://{address}"), None);
+    for (forward, reading) in [(tls, by_tls), (tcp, by_tcp)] {
+        stuck(&forward).await.abort();
+        tokio::time::pause();
+        tokio::time::sleep(Duration::from_secs(62)).await;
+        tokio::time::resume();
+        let (length, _) = timeout(PATIENCE, reading.end()).await.expect("it ends");
+        assert!(length < an_upload().len(), "{length} is all of it");
+    }
 }
