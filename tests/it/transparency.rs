@@ -6,6 +6,7 @@
 
 mod answers;
 mod connections;
+mod deviations;
 mod early;
 mod endings;
 mod expect;
@@ -14,6 +15,7 @@ mod forwarded;
 mod heads;
 mod hops;
 mod http2;
+mod lasting;
 mod not_http;
 mod origins;
 mod pooled;

@@ -173,17 +173,6 @@ async fn an_empty_reason_phrase_stays_empty() {
 }
 
 #[tokio::test]
-async fn a_304_keeps_the_length_of_what_it_does_not_send() {
-    let answer = relayed("HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\n\r\n").await;
-    assert!(
-        answer.starts_with("HTTP/1.1 304 Not Modified\r\n"),
-        "{answer}"
-    );
-    assert_eq!(lines(&answer, "content-length"), ["1234"]);
-    assert_eq!(body(&answer), "");
-}
-
-#[tokio::test]
 async fn an_answer_to_head_stays_without_a_body_however_it_is_framed() {
     for (framing, length) in [
         ("", None),
