@@ -67,6 +67,7 @@ impl Exchange {
             target: "exchange",
             {
                 exchange.id = %self.id,
+                request.id = self.facts.request_id.as_deref(),
                 action = action.as_str(),
                 event_type = event_type.as_str(),
                 verdict = verdict.map(Verdict::code),
@@ -87,6 +88,7 @@ impl Exchange {
             target: "exchange",
             {
                 exchange.id = %self.id,
+                request.id = self.facts.request_id.as_deref(),
                 action = self.route.action.as_str(),
                 reason = reason.as_str(),
                 http.status = status.as_u16(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import threading
@@ -243,3 +244,17 @@ def test_the_flag_origin_is_enough_to_start(synapse: Synapse, tmp_path: Path) ->
     bare = run("serve", cwd=tmp_path)
     assert bare.returncode == 78
     assert "origin.url" in bare.stderr
+
+
+def test_the_request_id_joins_the_log_line_the_record_and_the_homeserver(
+    synapse: Synapse, gateway: Start
+) -> None:
+    served = gateway(synapse.url)
+    alice = synapse.register("alice")
+    fields = [("X-Request-Id", "joined-7")]
+    assert served.put(alice, b'{"enabled":true}', fields=fields).status == 200
+    records = served.of_request("joined-7")
+    assert [record["phase"] for record in records] == ["intent", "outcome"]
+    lines = [json.loads(line) for line in served.log.splitlines()]
+    [line] = [line for line in lines if line.get("request.id") == "joined-7"]
+    assert line["exchange.id"] == records[0]["exchange_id"]
