@@ -10,6 +10,7 @@ mod failures;
 mod origins;
 mod requests;
 mod upgrades;
+mod uploads;
 
 use std::net::SocketAddr;
 use std::time::Duration;
