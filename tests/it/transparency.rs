@@ -24,5 +24,6 @@ mod requests;
 mod rig;
 mod smuggling;
 mod upgrades;
+mod uploads;
 
 use self::rig::{Client, DRAIN, End, Gateway, PATIENCE, body, closing, forward, lines, soon};

@@ -1,7 +1,7 @@
 //! Where the origin is, who it must be, and what becomes of its connections.
 
 use std::io::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,9 +12,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -27,7 +25,7 @@ use crate::origin::{Answer, Origin};
 /// Long enough for whatever happens at once.
 const SOON: Duration = Duration::from_secs(1);
 
-fn forward(url: &str, ca_file: Option<&NamedTempFile>) -> Forward<Full<Bytes>> {
+pub(super) fn forward(url: &str, ca_file: Option<&NamedTempFile>) -> Forward<Full<Bytes>> {
     let config = proxy::Config {
         ca_file: ca_file.map(|file| file.path().to_owned()),
         connect_timeout: SOON,
@@ -37,20 +35,26 @@ fn forward(url: &str, ca_file: Option<&NamedTempFile>) -> Forward<Full<Bytes>> {
     Forward::new(&origin, &config, proxy::Limits::default()).unwrap()
 }
 
-async fn ask(forward: &Forward<Full<Bytes>>, body: Bytes) -> Result<Response<Relayed>, Error> {
+pub(super) async fn ask(
+    forward: &Forward<Full<Bytes>>,
+    body: Bytes,
+) -> Result<Response<Relayed>, Error> {
     let request = Request::put("/a").body(Full::from(body)).unwrap();
     let asking = forward.clone().call(request);
     timeout(PATIENCE, asking).await.expect("it ends in time")
 }
 
-async fn body_of(answer: Response<Relayed>) -> Bytes {
+pub(super) async fn body_of(answer: Response<Relayed>) -> Bytes {
     let reading = timeout(PATIENCE, answer.into_body().collect());
     let body = reading.await.expect("it ends in time");
     body.expect("all of it comes").to_bytes()
 }
 
 /// Reads one request without a body worth the name, and answers.
-async fn answer(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8]) -> String {
+pub(super) async fn answer(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    answer: &[u8],
+) -> String {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0, "{head:?}");
@@ -125,7 +129,7 @@ async fn a_unix_socket_whose_queue_is_full_is_waited_for() {
 // --- TLS
 
 /// A certificate for `names`, and the file with it.
-fn certificate(names: &[&str]) -> (CertifiedKey<rcgen::KeyPair>, NamedTempFile) {
+pub(super) fn certificate(names: &[&str]) -> (CertifiedKey<rcgen::KeyPair>, NamedTempFile) {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let certificate = generate_simple_self_signed(names).unwrap();
     let mut file = NamedTempFile::new().unwrap();
@@ -134,7 +138,7 @@ fn certificate(names: &[&str]) -> (CertifiedKey<rcgen::KeyPair>, NamedTempFile) 
 }
 
 /// An origin with that certificate on port 0, which hands each connection to `handler`.
-async fn tls_origin<F>(
+pub(super) async fn tls_origin<F>(
     certificate: &CertifiedKey<rcgen::KeyPair>,
     handler: impl Fn(tokio_rustls::server::TlsStream<tokio::net::TcpStream>) -> F + Send + 'static,
 ) -> u16
@@ -229,96 +233,6 @@ async fn a_handshake_that_takes_too_long_is_a_connection_that_does() {
     let error = ask(&forward, Bytes::new()).await.unwrap_err();
     assert!(matches!(error, Error::ConnectTimeout), "{error:?}");
     assert!(error.never_sent());
-}
-
-// --- what an origin refuses
-
-/// An answer that does not fit into one read, but into what the gateway's kernel holds: a reset
-/// destroys what is still on its way.
-fn long_refusal() -> Vec<u8> {
-    let body = "x".repeat(LONG);
-    let length = body.len();
-    format!("HTTP/1.1 413 Too Large\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
-}
-
-const LONG: usize = 40_000;
-
-/// More than all buffers on the way.
-fn an_upload() -> Bytes {
-    Bytes::from(vec![b'u'; 64 << 20])
-}
-
-async fn assert_refused_whole(forward: &Forward<Full<Bytes>>) {
-    let answer = ask(forward, an_upload()).await.unwrap();
-    assert_eq!(answer.status(), 413);
-    // Until now nothing of the body was asked for, and the write has failed long ago.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(body_of(answer).await.len(), LONG);
-}
-
-#[tokio::test]
-async fn an_origin_that_refuses_an_upload_and_closes_is_heard_to_the_end() {
-    let origin = Origin::start_raw(|mut connection| async move {
-        connection.head().await;
-        // With most of the upload unread, so that closing is a reset.
-        connection.send(&long_refusal()).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    })
-    .await;
-    let forward = forward(&format!("http://{}", origin.address()), None);
-    for _ in 0..5 {
-        assert_refused_whole(&forward).await;
-    }
-}
-
-#[tokio::test]
-async fn a_unix_socket_that_refuses_an_upload_and_closes_is_heard_to_the_end() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("synapse.sock");
-    let listener = UnixListener::bind(&path).unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            answer(&mut stream, &long_refusal()).await;
-        }
-    });
-    let forward = forward(&format!("unix:{}", path.display()), None);
-    for _ in 0..5 {
-        assert_refused_whole(&forward).await;
-    }
-}
-
-#[tokio::test]
-async fn a_tls_origin_that_refuses_an_upload_and_closes_is_heard_to_the_end() {
-    let (certificate, file) = certificate(&["localhost"]);
-    let port = tls_origin(&certificate, |mut stream| async move {
-        answer(&mut stream, &long_refusal()).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    })
-    .await;
-    let forward = forward(&format!("https://localhost:{port}"), Some(&file));
-    for _ in 0..5 {
-        assert_refused_whole(&forward).await;
-    }
-}
-
-#[tokio::test]
-async fn a_reset_that_a_write_has_heard_is_no_clean_end() {
-    let origin = Origin::start_raw(|mut connection| async move {
-        connection.head().await;
-        // Without a length: its end is the connection's.
-        connection.send(b"HTTP/1.1 413 Too Large\r\n\r\nabc").await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        connection.reset();
-    })
-    .await;
-    let forward = forward(&format!("http://{}", origin.address()), None);
-    for _ in 0..5 {
-        let answer = ask(&forward, an_upload()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let body = timeout(PATIENCE, answer.into_body().collect()).await;
-        assert!(body.expect("it ends").is_err(), "a reset became an end");
-    }
 }
 
 // --- pooled connections
@@ -459,100 +373,5 @@ async fn trailers_that_are_not_announced_or_not_wanted_do_not_break_the_body() {
             "{trailer}{te}{answer}"
         );
         assert_eq!(lines(&answer, "trailer").is_empty(), trailer.is_empty());
-    }
-}
-
-// --- clients that leave
-
-/// What an origin has read to the end, after it was told to read.
-struct Reading {
-    go_on: Notify,
-    /// How much there was, and whether it ended well.
-    ended: Mutex<Option<(usize, bool)>>,
-}
-
-impl Reading {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            go_on: Notify::new(),
-            ended: Mutex::new(None),
-        })
-    }
-
-    async fn read(&self, stream: &mut (impl AsyncRead + Unpin)) {
-        self.go_on.notified().await;
-        let mut all = Vec::new();
-        let well = stream.read_to_end(&mut all).await.is_ok();
-        *self.ended.lock().unwrap() = Some((all.len(), well));
-    }
-
-    async fn end(&self) -> (usize, bool) {
-        self.go_on.notify_one();
-        loop {
-            if let Some(ended) = *self.ended.lock().unwrap() {
-                return ended;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-/// An upload that meets an origin which does not read.
-async fn stuck(forward: &Forward<Full<Bytes>>) -> JoinHandle<Result<Response<Relayed>, Error>> {
-    let request = Request::put("/a").body(Full::from(an_upload())).unwrap();
-    let asking = tokio::spawn(forward.clone().call(request));
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(!asking.is_finished());
-    asking
-}
-
-#[tokio::test]
-async fn an_origin_that_takes_nothing_for_a_minute_has_not_answered() {
-    let origin = Origin::start_raw(|connection| async move {
-        let _held = connection;
-        std::future::pending::<()>().await;
-    })
-    .await;
-    let asking = stuck(&forward(&format!("http://{}", origin.address()), None)).await;
-    tokio::time::pause();
-    let began = Instant::now();
-    let error = asking.await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::Broken(_)), "{error:?}");
-    let waited = began.elapsed();
-    assert!(waited > Duration::from_secs(58), "{waited:?}");
-    assert!(waited < Duration::from_secs(62), "{waited:?}");
-}
-
-#[tokio::test]
-async fn an_upload_that_its_client_has_left_does_not_wait_for_the_origin_for_ever() {
-    let (certificate, file) = certificate(&["localhost"]);
-    let by_tls = Reading::new();
-    let port = tls_origin(&certificate, {
-        let by_tls = Arc::clone(&by_tls);
-        move |mut stream| {
-            let by_tls = Arc::clone(&by_tls);
-            async move { by_tls.read(&mut stream).await }
-        }
-    })
-    .await;
-    let by_tcp = Reading::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn({
-        let by_tcp = Arc::clone(&by_tcp);
-        async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            by_tcp.read(&mut stream).await;
-        }
-    });
-    let tls = forward(&format!("https://localhost:{port}"), Some(&file));
-    let tcp = forward(&format!("http://{address}"), None);
-    for (forward, reading) in [(tls, by_tls), (tcp, by_tcp)] {
-        stuck(&forward).await.abort();
-        tokio::time::pause();
-        tokio::time::sleep(Duration::from_secs(62)).await;
-        tokio::time::resume();
-        let (length, _) = timeout(PATIENCE, reading.end()).await.expect("it ends");
-        assert!(length < an_upload().len(), "{length} is all of it");
     }
 }
