@@ -29,6 +29,13 @@ use crate::config;
 /// each waits a second or more until its next try.
 const BACKLOG: i32 = 4096;
 
+/// How much of an answer the kernel takes before it has sent what it took earlier.
+///
+/// It would take megabytes, and then nothing until a third of them is gone: whoever reads ten kilobytes a
+/// second would look, for minutes, as if they took nothing at all. Twice what a fast link needs
+/// while we are woken up.
+const UNSENT: u32 = 128 << 10;
+
 /// The pause after an accept that failed for want of something (descriptors, memory): long enough
 /// not to spin, short enough that nobody notices once there is some again.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -270,6 +277,8 @@ fn over_tcp(stream: TcpStream, peer: IpAddr) -> (Wire, Option<IpAddr>) {
     // The last piece of an answer must not wait for the client's acknowledgement of the one before.
     // Fails only on a connection that is gone already.
     let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     // IPv4 comes inside IPv6 on a socket that serves both, as systemd makes them.
     (Wire::Tcp(stream), Some(peer.to_canonical()))
 }

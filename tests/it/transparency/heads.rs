@@ -40,8 +40,8 @@ async fn fields_of_64_kib_reach_the_origin() {
 /// A head with `count` field lines in all.
 fn many(count: usize) -> String {
     let others = POST.lines().count() - 1;
-    let fields: String = (others..count).map(|n| format!("X-N: {n}\r\n")).collect();
-    format!("{POST}{fields}\r\n")
+    let fields: Vec<_> = (others..count).map(|n| format!("X-N: {n}\r\n")).collect();
+    format!("{POST}{}\r\n", fields.concat())
 }
 
 #[tokio::test]

@@ -106,7 +106,10 @@ fn judge(must: Must, answer: &str, heard: &[Said]) -> Result<(), String> {
             Said::Request(request) if request.target == "/innocent" => innocents += 1,
             Said::Request(request) => meant.push(request),
             Said::Part(_) if must == Must::BreakOff => {}
-            Said::Part(_) | Said::Ambiguous(..) => return Err(format!("{said:?}")),
+            Said::Part(part) => return Err(format!("half of one: {}", part.escape_ascii())),
+            Said::Ambiguous(why, bytes) => {
+                return Err(format!("{why}, in {}", bytes.escape_ascii()));
+            }
         }
     }
     if innocents != 1 {

@@ -22,7 +22,6 @@ pub(super) struct Raw(TcpStream);
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) kind: u8,
-    pub(super) stream: u32,
     pub(super) payload: Vec<u8>,
 }
 
@@ -107,7 +106,6 @@ impl Raw {
             self.0.read_exact(&mut payload).await.ok()?;
             Some(Frame {
                 kind: head[3],
-                stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
                 payload,
             })
         };

@@ -7,7 +7,7 @@ pub(super) struct Strict {
     pub(super) method: String,
     pub(super) target: String,
     /// Names lower-cased.
-    pub(super) fields: Vec<(String, Vec<u8>)>,
+    pub(super) fields: Vec<Field>,
     pub(super) body: Vec<u8>,
 }
 
@@ -23,6 +23,7 @@ pub(super) enum Next {
 }
 
 type Found<T> = Result<Option<T>, String>;
+type Field = (String, Vec<u8>);
 
 /// Reads the request that `bytes` begin with.
 pub(super) fn next(bytes: &[u8]) -> Next {
@@ -81,7 +82,7 @@ fn line(bytes: &[u8], from: usize) -> Found<(&[u8], usize)> {
     Ok(Some((line, from + at + 1)))
 }
 
-fn fields(bytes: &[u8], mut at: usize) -> Found<(Vec<(String, Vec<u8>)>, usize)> {
+fn fields(bytes: &[u8], mut at: usize) -> Found<(Vec<Field>, usize)> {
     let mut fields = Vec::new();
     loop {
         let Some((line, next)) = line(bytes, at)? else {
@@ -103,7 +104,7 @@ fn fields(bytes: &[u8], mut at: usize) -> Found<(Vec<(String, Vec<u8>)>, usize)>
     }
 }
 
-fn one_host(fields: &[(String, Vec<u8>)]) -> Result<(), String> {
+fn one_host(fields: &[Field]) -> Result<(), String> {
     let hosts: Vec<_> = fields.iter().filter(|(name, _)| name == "host").collect();
     let [(_, host)] = hosts[..] else {
         return Err(format!("{} Hosts", hosts.len()));
@@ -117,9 +118,8 @@ fn one_host(fields: &[(String, Vec<u8>)]) -> Result<(), String> {
 }
 
 /// The body that begins at `at`, by the only framing there is.
-fn body(bytes: &[u8], at: usize, fields: &[(String, Vec<u8>)]) -> Found<(Vec<u8>, usize)> {
-    let framing =
-        |(name, _): &&(String, Vec<u8>)| name == "transfer-encoding" || name == "content-length";
+fn body(bytes: &[u8], at: usize, fields: &[Field]) -> Found<(Vec<u8>, usize)> {
+    let framing = |(name, _): &&Field| name == "transfer-encoding" || name == "content-length";
     let framing: Vec<_> = fields.iter().filter(framing).collect();
     match framing[..] {
         [] => Ok(Some((Vec::new(), at))),
