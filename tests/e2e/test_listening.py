@@ -14,9 +14,10 @@ import pytest
 
 from support.certificates import Authority
 from support.curl import curl, put
+from support.edge import Edge
 from support.gateway import Gateway
 from support.http import build, connect, read_answer
-from support.process import eventually
+from support.process import eventually, free_port
 from support.relay import Listener, Origin
 from support.synapse import Synapse
 from support.trail import by_request
@@ -25,6 +26,24 @@ Start = Callable[..., Gateway]
 Keep = Callable[[Listener], Listener]
 VERSIONS = "/_matrix/client/versions"
 PLAIN = "127.0.0.1:0"
+
+NGINX = """
+upstream gateway {{
+    server unix:{path};
+    keepalive 4;
+}}
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://gateway;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +206,21 @@ def test_a_unix_socket_has_its_mode_and_its_peers_are_believed(
     assert {record["client_address"] for record in served.records()} == {"203.0.113.7"}
     assert served.stop() == 0
     assert not path.exists()
+
+
+def test_nginx_reaches_it_by_unix_socket(synapse: Synapse, gateway: Start, tmp_path: Path) -> None:
+    path = tmp_path / "clients.sock"
+    served = gateway(synapse.url, server={"listen": [f"unix:{path}"]})
+    port = free_port()
+    edge = Edge("nginx", NGINX.format(port=port, path=path), port, tmp_path / "nginx")
+    try:
+        alice = synapse.register("alice")
+        url = f"http://127.0.0.1:{port}"
+        for enabled in (True, False):
+            assert put(url, alice, {"enabled": enabled}, "--interface", "127.0.0.6")[0] == "1.1 200"
+        assert {record["client_address"] for record in served.records()} == {"127.0.0.6"}
+    finally:
+        edge.stop()
 
 
 def test_what_a_killed_gateway_left_is_replaced(

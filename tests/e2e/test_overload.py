@@ -96,7 +96,7 @@ def test_slow_readers_starve_nobody_and_cost_little(synapse: Synapse, gateway: S
         time.sleep(15)
         grown = memory(served.process.pid) - before
         # What all of them want is a gigabyte. Held is one head's worth (128 KiB) of what was read,
-        # one of what was not yet written, and one on its way between the two.
+        # one of what was not yet written, one on its way between the two; and what allocating costs.
         assert grown < readers * (5 * 128 << 10), grown
     is_served(load)
 
@@ -110,14 +110,14 @@ def idle(served: Gateway, count: int) -> list:
 
 
 def poll(served: Gateway, token: str, seconds: int) -> threading.Thread:
-    """A long poll that is under way when this returns."""
+    """A long poll that has been sent when this returns, and is waited for in a thread."""
     since = request(served.port, "GET", "/_matrix/client/v3/sync", token=token).json()["next_batch"]
     target = f"/_matrix/client/v3/sync?since={since}&timeout={seconds * 1000}"
-    raw = build("GET", target, token=token)
+    connection = connect(served.port, timeout=seconds + 30)
+    connection.sendall(build("GET", target, token=token))
 
     def wait() -> None:
-        with connect(served.port, timeout=seconds + 30) as connection:
-            connection.sendall(raw)
+        with connection:
             assert read_answer(connection).status == 200
 
     thread = threading.Thread(target=wait, daemon=True)

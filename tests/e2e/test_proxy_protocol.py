@@ -31,7 +31,7 @@ defaults
     timeout server 1m
 listen clients
     bind 127.0.0.1:{port}
-    server gateway 127.0.0.1:{gateway} {send} check inter 200ms
+    server gateway {gateway} {send} check inter 200ms
 """
 
 
@@ -39,7 +39,7 @@ listen clients
 def haproxy(tmp_path: Path) -> Iterator[Callable[..., Edge]]:
     started: list[Edge] = []
 
-    def start(gateway: int, send: str, ready: Callable[[int], bool]) -> Edge:
+    def start(gateway: str, send: str, ready: Callable[[int], bool]) -> Edge:
         port = free_port()
         config = HAPROXY.format(port=port, gateway=gateway, send=send)
         started.append(Edge("haproxy", config, port, tmp_path / "haproxy", ready))
@@ -60,14 +60,21 @@ def write(port: int, user: User, source: str, **rest: Any) -> bytes:
         return answer.body
 
 
+def answers(port: int) -> bool:
+    return curl(f"http://127.0.0.1:{port}{VERSIONS}")[0] == "1.1 200"
+
+
 @pytest.mark.parametrize("send", ["send-proxy", "send-proxy-v2"])
+@pytest.mark.parametrize("way", ["tcp", "unix"])
 def test_the_trail_names_the_client_that_haproxy_names(
-    synapse: Synapse, gateway: Start, haproxy: Callable[..., Edge], send: str
+    synapse: Synapse, gateway: Start, haproxy: Callable[..., Edge], tmp_path: Path, send: str, way: str
 ) -> None:
     # Clients come from 127.0.0.2 and 127.0.0.3: HAProxy is to be believed, they are not.
-    trust = {"listen": [PROXY], "trusted_proxies": ["127.0.0.1"]}
+    unix = PROXY | {"address": f"unix:{tmp_path}/gateway.sock"}
+    trust = {"listen": [PROXY, unix], "trusted_proxies": ["127.0.0.1"]}
     served = gateway(synapse.url, server=trust)
-    edge = haproxy(served.port, send, lambda port: curl(f"http://127.0.0.1:{port}{VERSIONS}")[0] == "1.1 200")
+    there = f"127.0.0.1:{served.port}" if way == "tcp" else f"unix@{tmp_path}/gateway.sock"
+    edge = haproxy(there, send, answers)
     alice = synapse.register("alice")
     write(edge.port, alice, "127.0.0.2")
     write(edge.port, alice, "127.0.0.3", fields=[("X-Forwarded-For", "203.0.113.9")])
@@ -85,7 +92,7 @@ def test_the_header_goes_before_tls(
     served = gateway(synapse.url, server={"listen": [both]})
     trusting = ["--cacert", str(authority.own.certificate)]
     edge = haproxy(
-        served.port,
+        f"127.0.0.1:{served.port}",
         "send-proxy-v2",
         lambda port: curl(f"https://127.0.0.1:{port}{VERSIONS}", *trusting)[0] == "2 200",
     )

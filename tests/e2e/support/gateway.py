@@ -96,13 +96,13 @@ class Gateway:
         self.ports, self.admin_port = self.process.wait_for(
             self._addresses, "the gateway's addresses in its log", timeout=30
         )
-        self.port = self.ports[0]
+        self.port = self.ports[0] if self.ports else 0
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
 
     def _addresses(self) -> tuple[list[int], int] | None:
         """The public ports and the admin port, as the log names them."""
-        clients = re.findall(r'listening for clients on ([^ "]+)', self.log)
+        clients = re.findall(r'listening for clients on ([^\s"]+)', self.log)
         administrators = re.search(r"listening for administrators on 127\.0\.0\.1:(\d+)", self.log)
         if len(clients) < self._listeners or administrators is None:
             return None
