@@ -47,8 +47,9 @@ def slowly(served: Gateway, target: str, *options: str, seconds: int) -> Iterato
 def is_served(load: Load) -> None:
     assert len(load.said) >= 30
     assert [said for said in load.said if said.status != 200] == []
+    # Synapse itself takes seconds while it opens some hundred files at once.
     slowest = max(said.seconds for said in load.said)
-    assert slowest < 5, slowest
+    assert slowest < 10, slowest
 
 
 # === slow ===
