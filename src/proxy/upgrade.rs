@@ -34,8 +34,9 @@ pub fn answered<B>(response: &mut Response<B>) -> Option<OnUpgrade> {
 
 /// Copies from each side to the other until both have ended, or one has broken.
 ///
-/// Starts when the 101 is written. Dropping it closes both connections.
-pub async fn join(client: OnUpgrade, origin: OnUpgrade) {
+/// Starts when the 101 is written. Dropping it closes both connections. If one has broken, `broken` is
+/// called before the other is closed.
+pub async fn join(client: OnUpgrade, origin: OnUpgrade, broken: impl FnOnce()) {
     let (client, origin) = match tokio::try_join!(client, origin) {
         Ok(connections) => connections,
         Err(error) => {
@@ -48,5 +49,6 @@ pub async fn join(client: OnUpgrade, origin: OnUpgrade) {
     if let Err(error) = copy_bidirectional(&mut client, &mut origin).await {
         let error = &error as &dyn std::error::Error;
         tracing::debug!(error, "a joined connection broke");
+        broken();
     }
 }

@@ -184,12 +184,14 @@ where
         };
         let busy = this.busy.take().expect("a future is done once");
         if let Some((client, origin)) = tunnel {
-            busy.becomes(Box::pin(upgrade::join(client, origin)));
+            busy.becomes(Box::pin(upgrade::join(client, origin, busy.cutter())));
         } else if busy.is_closing() && *this.version < Version::HTTP_2 {
             answer
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(answer.map(|body| AnswerBody::new(body, busy))))
+        Poll::Ready(Ok(
+            answer.map(|body| AnswerBody::new(body, busy, *this.version))
+        ))
     }
 }

@@ -6,6 +6,7 @@
 
 mod answers;
 mod connections;
+mod departures;
 mod deviations;
 mod early;
 mod endings;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -118,8 +119,13 @@ impl ClientBodyError {
 
 // === impl AnswerBody ===
 
-impl<B> AnswerBody<B> {
-    pub(in crate::server) fn new(body: B, busy: Busy) -> Self {
+impl<B: Body> AnswerBody<B> {
+    /// The body of the answer to a request of `version`.
+    pub(in crate::server) fn new(body: B, busy: Busy, version: Version) -> Self {
+        // Only the end of the connection ends it: whatever breaks the connection off must not seem to.
+        if version < Version::HTTP_11 && body.size_hint().exact().is_none() {
+            busy.pace().cut();
+        }
         Self {
             body,
             busy,

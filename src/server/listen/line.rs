@@ -5,8 +5,9 @@
 //! - *In good order*: what is left is sent, then the end (FIN; `close_notify` before it with TLS).
 //!   What the client is still sending is read and dropped for a moment: an operating system that
 //!   closes a socket with unread bytes resets it, and a reset destroys an answer on its way.
-//! - *Cut*: an answer whose body broke off ends in a reset. A body without a length ends with its
-//!   connection, so that a FIN would make it look whole.
+//! - *Cut*: an answer whose body broke off ends in a reset, and so do a tunnel that broke and, whatever
+//!   ends its connection early, a body without a length: that ends with its connection, so that a FIN
+//!   would make it look whole.
 
 use std::io;
 use std::pin::Pin;
@@ -139,6 +140,7 @@ impl Line {
         written: Poll<io::Result<T>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
+        self.pace.hold_up(written.is_pending());
         if written.is_ready() {
             self.standstill = None;
             return written;

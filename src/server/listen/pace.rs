@@ -22,7 +22,9 @@ pub(in crate::server) struct Pace {
     open_bodies: AtomicU32,
     /// Bytes came since the last answer ended.
     heard: AtomicBool,
-    /// A body of an answer broke off.
+    /// Part of an answer waits for the client to take what came before it.
+    held_up: AtomicBool,
+    /// If the connection ends before its time, what was sent must not look whole.
     cut: AtomicBool,
     /// No further request is wanted on this connection.
     closing: AtomicBool,
@@ -47,6 +49,7 @@ impl Pace {
             requests: AtomicU32::new(0),
             open_bodies: AtomicU32::new(0),
             heard: AtomicBool::new(false),
+            held_up: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             tunnelled: AtomicBool::new(false),
@@ -66,7 +69,9 @@ impl Pace {
     /// Since when nothing has been under way; `None` if something is.
     pub(super) fn waits_since(&self) -> Option<Instant> {
         let since = Duration::from_millis(self.waiting_since.load(Ordering::Relaxed));
-        (self.under_way.load(Ordering::Relaxed) == 0).then(|| self.opened + since)
+        let is_busy =
+            self.under_way.load(Ordering::Relaxed) > 0 || self.held_up.load(Ordering::Relaxed);
+        (!is_busy).then(|| self.opened + since)
     }
 
     /// Whether there has been a request at all.
@@ -116,7 +121,13 @@ impl Pace {
         self.open_bodies.load(Ordering::Relaxed) > 0 || self.heard.load(Ordering::Relaxed)
     }
 
-    /// A body of an answer broke off: what was sent of it must not look whole.
+    /// Whether the client has yet to take what is being sent. An answer's body is done with when the
+    /// last of it is put into a buffer of hyper's.
+    pub(super) fn hold_up(&self, held_up: bool) {
+        self.held_up.store(held_up, Ordering::Relaxed);
+    }
+
+    /// What was sent must not look whole if the connection ends before it is shut in good order.
     pub(super) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
     }
@@ -146,6 +157,12 @@ impl Busy {
     /// Whether this request is the last on its connection.
     pub(in crate::server) fn is_closing(&self) -> bool {
         self.0.is_closing()
+    }
+
+    /// Says, when it is called, that what was sent must not look whole.
+    pub(in crate::server) fn cutter(&self) -> impl FnOnce() + Send + use<> {
+        let pace = Arc::clone(&self.0);
+        move || pace.cut()
     }
 
     /// What the connection becomes when HTTP has ended on it.

@@ -227,6 +227,14 @@ impl Client {
         String::from_utf8_lossy(&all).into_owned()
     }
 
+    /// Reads `length` bytes, if so many come; how many did.
+    pub(super) async fn through_length(&mut self, length: usize) -> usize {
+        let mut all = Vec::new();
+        let most = u64::try_from(length).unwrap();
+        let _ = timeout(PATIENCE, (&mut self.0).take(most).read_to_end(&mut all)).await;
+        all.len()
+    }
+
     /// Ends the connection with an RST.
     pub(super) fn reset(self) {
         self.0.set_zero_linger().unwrap();
