@@ -23,6 +23,10 @@ class Trouble(Exception):
     """The soak cannot go on, and that says nothing about the gateway: exit 69."""
 
 
+class Fault(Exception):
+    """The soak cannot go on, because the gateway failed: exit 1."""
+
+
 def say(text: str) -> None:
     print(f"soak: {text}", flush=True)
 
