@@ -97,8 +97,8 @@ class Process:
 
     def __init__(self, command: list[str], output: Path) -> None:
         self.output = output
-        # The child ends when we are killed, too. A group of its own keeps the terminal's Ctrl-C from
-        # it: the order in which things end is ours.
+        # The child ends when we are killed, too. A group of its own keeps the terminal's Ctrl-C
+        # from it: the order in which things end is ours.
         with output.open("ab") as file:
             self.child = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", *command],
