@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from .machine import Process, Trouble, wait_for
+from .machine import Fault, Process, Trouble, wait_for
 
 TCP_LISTEN = "0A"
 
@@ -74,7 +74,8 @@ class Gateway:
         self.process.stop()
 
     def read(self) -> Reading:
-        """`Trouble` if the gateway has ended."""
+        """What it holds now."""
+        self.must_run()
         folder = Path("/proc") / str(self.process.pid)
         try:
             status = dict(re.findall(r"^(\w+):\s*(\d+)", (folder / "status").read_text(), re.M))
@@ -108,14 +109,19 @@ class Gateway:
                 errors.append(line)
         return warnings, errors
 
+    def must_run(self) -> None:
+        """`Fault` if it has ended."""
+        if not self.process.running():
+            code = self.process.child.returncode
+            raise Fault(f"the gateway ended by itself, with {code}:\n{self.tail()}")
+
     def tail(self) -> str:
         """The end of its log."""
         return self.process.log()[-2000:]
 
     def _logged(self, pattern: str) -> str:
         def find() -> re.Match[str] | None:
-            if not self.process.running():
-                raise Trouble(f"the gateway did not start:\n{self.tail()}")
+            self.must_run()
             return re.search(pattern, self.process.log())
 
         return str(wait_for(find, f"the gateway logs “{pattern}”")[1])

@@ -23,6 +23,10 @@ class Trouble(Exception):
     """The soak cannot go on, and that says nothing about the gateway: exit 69."""
 
 
+class Fault(Exception):
+    """The soak cannot go on, because the gateway failed: exit 1."""
+
+
 def say(text: str) -> None:
     print(f"soak: {text}", flush=True)
 
@@ -93,8 +97,8 @@ class Process:
 
     def __init__(self, command: list[str], output: Path) -> None:
         self.output = output
-        # The child ends when we are killed, too. A group of its own keeps the terminal's Ctrl-C from
-        # it: the order in which things end is ours.
+        # The child ends when we are killed, too. A group of its own keeps the terminal's Ctrl-C
+        # from it: the order in which things end is ours.
         with output.open("ab") as file:
             self.child = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", *command],

@@ -22,7 +22,7 @@ BAR = 24
 
 @dataclass(frozen=True)
 class Round:
-    """One round and what was left after its rest. `requests` and `connections` are sums so far."""
+    """One round, and what was left after it. `requests` and `connections` are sums so far."""
 
     requests: int
     connections: int
@@ -59,8 +59,8 @@ def faults_of_growth(rounds: list[Round]) -> list[str]:
     """Memory, and descriptors."""
     faults = []
     second, last = quarters(rounds, lambda reading: reading.rss)
-    print(f"\nresident memory: median {second:,.0f} KiB in the second quarter, {last:,.0f} KiB in the "
-          f"last: {last / second:.3f} of it")
+    print(f"\nresident memory: median {second:,.0f} KiB in the second quarter, {last:,.0f} KiB in "
+          f"the last: {last / second:.3f} of it")
     if last > GROWTH * second:
         faults.append(f"resident memory grew to {last / second:.3f} of the second quarter's")
     second, last = quarters(rounds, lambda reading: reading.fds)
@@ -100,9 +100,10 @@ def faults_of_counts(tally: Tally, origin: Counter[str], metrics: dict[str, floa
         least, most = (sent - tally.left, sent) if kind.reaches_origin else (0, 0)
         if not least <= heard <= most:
             faults.append(f"{sent} requests “{kind.name}” were sent, and the origin heard {heard}")
-    asked = sum(value for name, value in metrics.items() if name.startswith("keybackup_whoami_total"))
-    if asked != origin["whoami"]:
-        faults.append(f"the gateway asked whoami {asked:.0f} times, the origin heard {origin['whoami']}")
+    whoami = "keybackup_whoami_total"
+    asked = sum(value for name, value in metrics.items() if name.startswith(whoami))
+    if asked != (heard := origin["whoami"]):
+        faults.append(f"whoami was asked {asked:.0f} times, and the origin heard {heard}")
     return faults
 
 
