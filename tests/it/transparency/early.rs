@@ -192,3 +192,25 @@ async fn the_client_of_a_refused_upload_is_told_within_a_second() {
     assert_eq!(whole(&answer), Some(REASON));
     assert!(asked.elapsed() < Duration::from_secs(1));
 }
+
+#[tokio::test]
+async fn after_a_refused_upload_the_connection_ends_in_order() {
+    // What is left of it is read and dropped for a moment: the client is slow to hear, and sends on.
+    let origin = Origin::start_raw(|connection| refuses(connection, Then::Closes)).await;
+    let gateway = Gateway::before(&origin).await;
+    for turn in 0..TIMES {
+        let mut client = gateway.connect().await;
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {UPLOAD}\r\n\r\n");
+        client.send(head).await;
+        client.send(vec![0; 2 * ENOUGH]).await;
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            client.send(vec![0; 1000]).await;
+        }
+        let mut all = Vec::new();
+        let reading = client.0.read_to_end(&mut all);
+        let ended = timeout(PATIENCE, reading).await.expect("it ends");
+        assert!(ended.is_ok(), "{turn}: {ended:?}");
+        assert_eq!(whole(&all), Some(REASON), "{turn}");
+    }
+}
