@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::{Gateway, PATIENCE};
+use super::{End, Gateway, PATIENCE};
 use crate::origin::{Connection, Origin};
 
 /// How often each is tried: what is lost to a race is lost now and then.
@@ -36,8 +36,12 @@ fn answer() -> Vec<u8> {
 }
 
 async fn refuses(mut connection: Connection, then: Then) {
-    if connection.head().await.is_none() {
+    let Some(request) = connection.head().await else {
         return;
+    };
+    if request.method == "GET" {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        return connection.send(answer).await;
     }
     let mut read = 0;
     while read < ENOUGH {
@@ -147,6 +151,16 @@ async fn a_client_that_reads_only_when_it_has_sent_all_hears_the_refusal() {
         };
         let _ = timeout(PATIENCE, reading).await;
         assert_eq!(whole(&all), Some(REASON), "{turn}");
+        // And what comes next is the next request, or nothing.
+        client
+            .send("GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .await;
+        let (next, end) = client.rest_and_end().await;
+        assert!(
+            next.is_empty() || next.starts_with("HTTP/1.1 200 OK\r\n"),
+            "{turn}: {next}"
+        );
+        assert_eq!(end, End::Fin, "{turn}");
     }
 }
 
