@@ -35,7 +35,7 @@ const DEVIATIONS: &[(&str, &str)] = &[
     ),
     (
         "trailers_are_relayed_to_whom_they_are_named",
-        "Only trailers that `Trailer` names are relayed",
+        "Of trailers, those that `Trailer` names are relayed",
     ),
     (
         "a_304_loses_the_length_of_what_it_does_not_send",

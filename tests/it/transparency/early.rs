@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::{Gateway, PATIENCE};
+use super::{End, Gateway, PATIENCE};
 use crate::origin::{Connection, Origin};
 
 /// How often each is tried: what is lost to a race is lost now and then.
@@ -36,8 +36,12 @@ fn answer() -> Vec<u8> {
 }
 
 async fn refuses(mut connection: Connection, then: Then) {
-    if connection.head().await.is_none() {
+    let Some(request) = connection.head().await else {
         return;
+    };
+    if request.method == "GET" {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        return connection.send(answer).await;
     }
     let mut read = 0;
     while read < ENOUGH {
@@ -147,6 +151,16 @@ async fn a_client_that_reads_only_when_it_has_sent_all_hears_the_refusal() {
         };
         let _ = timeout(PATIENCE, reading).await;
         assert_eq!(whole(&all), Some(REASON), "{turn}");
+        // And what comes next is the next request, or nothing.
+        client
+            .send("GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .await;
+        let (next, end) = client.rest_and_end().await;
+        assert!(
+            next.is_empty() || next.starts_with("HTTP/1.1 200 OK\r\n"),
+            "{turn}: {next}"
+        );
+        assert_eq!(end, End::Fin, "{turn}");
     }
 }
 
@@ -191,4 +205,26 @@ async fn the_client_of_a_refused_upload_is_told_within_a_second() {
     let answer = upload(&gateway).await;
     assert_eq!(whole(&answer), Some(REASON));
     assert!(asked.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn after_a_refused_upload_the_connection_ends_in_order() {
+    // What is left of it is read and dropped for a moment: the client is slow to hear, and sends on.
+    let origin = Origin::start_raw(|connection| refuses(connection, Then::Closes)).await;
+    let gateway = Gateway::before(&origin).await;
+    for turn in 0..TIMES {
+        let mut client = gateway.connect().await;
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {UPLOAD}\r\n\r\n");
+        client.send(head).await;
+        client.send(vec![0; 2 * ENOUGH]).await;
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            client.send(vec![0; 1000]).await;
+        }
+        let mut all = Vec::new();
+        let reading = client.0.read_to_end(&mut all);
+        let ended = timeout(PATIENCE, reading).await.expect("it ends");
+        assert!(ended.is_ok(), "{turn}: {ended:?}");
+        assert_eq!(whole(&all), Some(REASON), "{turn}");
+    }
 }
