@@ -11,46 +11,34 @@
 //! only when every guarded write under way has its record.
 
 mod alarm;
+mod assemble;
 mod descriptors;
 mod error;
 mod front;
 mod listen;
 mod ready;
 
-use std::error::Error as StdError;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
-use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower_layer::Layer;
 
-use self::alarm::Alarm;
+use self::assemble::Origins;
 pub use self::error::Error;
-use self::front::Front;
-use self::listen::body::ClientBody;
 pub use self::listen::inherit::Inherited;
 use self::listen::metrics::Metrics;
-use self::listen::pace::Pace;
 use self::listen::socket::Socket;
 pub use self::listen::tls::Error as CertificateError;
 use self::listen::tls::{self, Certificates};
-use self::listen::{Limits, Listener, Peer, Shared, Stage};
+use self::listen::{Listener, Stage};
 use crate::admin::{self, Admin};
-use crate::audit::{self, AuditLog, Health};
-use crate::clock::SystemClock;
 use crate::config::{Address, Config, Listen, Tls};
-use crate::guard::{self, GuardLayer, Replay};
-use crate::identity::{self, Through};
-use crate::proxy::fields::Hop;
-use crate::proxy::{self, Forward, Origin};
+use crate::proxy::{self, Origin};
+use crate::telemetry;
 
 /// A gateway that listens, and does not serve yet.
 pub struct Server {
@@ -65,16 +53,6 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Reload(Vec<Certificates>);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Build {
-    version: &'static str,
-}
-
-/// What the guard calls, and what it asks about credentials.
-type Origins = Forward<Replay<ClientBody>>;
-
-/// How long the start waits to hear whether the schema is outdated.
-const FIRST_WORD: Duration = Duration::from_secs(5);
 /// How long the trail may take to be written to the end, after all requests have ended.
 const LAST_WORDS: Duration = Duration::from_secs(8);
 /// How long an admin request may take to end at shutdown.
@@ -155,14 +133,14 @@ impl Server {
             ..
         } = self;
         descriptors::provide(config.limits.connections);
-        let mut registry = registry();
-        let audit = open_trail(&config, &mut registry).await?;
+        let mut registry = assemble::registry();
+        let audit = assemble::open_trail(&config, &mut registry).await?;
         let limits = proxy::Limits {
             fields: config.limits.fields,
             heads: config.limits.heads,
         };
         let forward = Origins::new(&origin, &config.origin, limits)?;
-        let guard = guard(&config, &audit, &forward, &mut registry);
+        let guard = assemble::guard(&config, &audit, &forward, &mut registry);
         let metrics = Metrics::new(&mut registry);
 
         let (stop, stopping) = watch::channel(false);
@@ -180,7 +158,7 @@ impl Server {
             admin.spawn(serving.with_graceful_shutdown(ends).into_future());
         }
 
-        let shared = shared(&config, guard.layer(forward), metrics);
+        let shared = assemble::shared(&config, guard.layer(forward), metrics);
         let (stage, stages) = watch::channel(Stage::Serving);
         let mut serving = JoinSet::new();
         for listener in listeners {
@@ -241,37 +219,6 @@ fn read(listen: &Listen, files: &Tls) -> Result<Certificates, Error> {
     Certificates::read(files).map_err(|source| Error::certificate(listen, source))
 }
 
-/// What all listeners share: what a connection's requests go through.
-fn shared<S>(config: &Config, service: S, metrics: Metrics) -> Arc<Shared<Front<S>>>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    let server = &config.server;
-    let trusted: Arc<[_]> = server.trusted_proxies.iter().map(|it| it.0).collect();
-    let limits = Limits {
-        connections: config.limits.connections,
-        fields: config.limits.fields,
-        heads: config.limits.heads,
-    };
-    let make = {
-        let (trusted, request_id) = (Arc::clone(&trusted), server.request_id.clone());
-        let alarm = Alarm::new();
-        move |peer: Peer, pace: &Arc<Pace>| Front {
-            inner: service.clone(),
-            hop: Hop {
-                peer: peer.address,
-                scheme: peer.scheme,
-                trusted: Arc::clone(&trusted),
-                request_id: request_id.clone(),
-            },
-            fields: limits.fields,
-            pace: Arc::clone(pace),
-            alarm: alarm.clone(),
-        }
-    };
-    Arc::new(Shared::new(Box::new(make), limits, trusted, metrics))
-}
-
 // === impl Reload ===
 
 impl Reload {
@@ -282,73 +229,12 @@ impl Reload {
             match certificates.reread() {
                 Ok(()) => tracing::info!(?certificates, "read a certificate and its key again"),
                 Err(error) => tracing::error!(
-                    error = &error as &dyn StdError,
+                    error = telemetry::with_causes(&error),
                     "a certificate cannot be used; the one before it stays in use"
                 ),
             }
         }
     }
-}
-
-fn registry() -> Registry {
-    let mut registry = Registry::with_prefix("keybackup");
-    // A gauge that is always 1: readers of the older text format know no `info`.
-    let build = Family::<Build, Gauge>::default();
-    build
-        .get_or_create(&Build {
-            version: env!("CARGO_PKG_VERSION"),
-        })
-        .set(1);
-    registry.register("build_info", "Which build of the gateway this is", build);
-    registry
-}
-
-/// Opens the trail, and waits a little to hear whether its schema is outdated.
-async fn open_trail(config: &Config, registry: &mut Registry) -> Result<AuditLog, Error> {
-    let instance = gethostname::gethostname().to_string_lossy().into_owned();
-    let database = &config.database;
-    // Nobody else takes care of a file.
-    let migrate = database.migrate || database.url.expose_secret().starts_with("sqlite:");
-    let audit = AuditLog::start(
-        || audit::open(database).map_err(Error::from),
-        &config.audit,
-        Arc::new(SystemClock),
-        &instance,
-        migrate,
-        audit::Metrics::new(registry),
-    )?;
-    let mut health = audit.health();
-    let first = health.wait_for(|health| *health != Health::Starting);
-    let first = timeout(FIRST_WORD, first).await;
-    if let Ok(Ok(health)) = first
-        && let Health::Failing {
-            code: Health::OUTDATED | Health::NEWER | Health::ENCODING,
-            message,
-        } = &*health
-    {
-        return Err(Error::Outdated(message.clone()));
-    }
-    Ok(audit)
-}
-
-fn guard(
-    config: &Config,
-    audit: &AuditLog,
-    forward: &Origins,
-    registry: &mut Registry,
-) -> GuardLayer<proxy::Error> {
-    let metrics = identity::Metrics::new(registry);
-    let identify = Through::new(forward.clone(), &config.identity, metrics);
-    let guard_config = guard::Config {
-        policy: config.policy.clone(),
-        audit: config.audit.clone(),
-        identity: config.identity.clone(),
-        limits: config.limits.guard(),
-        timeout: config.origin.guarded_timeout,
-    };
-    let metrics = guard::Metrics::new(registry);
-    GuardLayer::new(Arc::new(identify), audit.clone(), &guard_config, metrics)
-        .never_sent(proxy::Error::never_sent)
 }
 
 /// Ends when `flag` is raised, or nobody is left to raise it.

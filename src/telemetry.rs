@@ -53,6 +53,18 @@ pub enum Error {
     Begun(#[from] TryInitError),
 }
 
+/// An error and all that caused it, in one line: what an operator wants to read. In a line of JSON an
+/// error as a value has its first text alone.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.fold(error.to_string(), |mut line, cause| {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        line
+    })
+}
+
 /// Begins the log, for the rest of the process.
 ///
 /// # Errors

@@ -10,7 +10,9 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tower_service::Service;
@@ -23,6 +25,15 @@ use super::tls::{self, TlsError};
 /// Until a unix socket whose queue is full is tried again: Linux does not wait for room in it, as it
 /// does with TCP.
 const QUEUE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Until the origin is asked on an idle connection whether it is there, and between two questions: an
+/// origin that is gone without a word is noticed after two minutes, however long a poll may idle.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(15));
+
+/// How much of a request the kernel takes before it has sent what it took earlier. It would take
+/// megabytes, and then nothing until a third of them is gone: an origin that reads slowly would look as
+/// if it took nothing at all.
+const UNSENT: u32 = 128 << 10;
 
 /// A connector whose deadline covers all of it: looking the name up, every address tried, and the TLS
 /// handshake.
@@ -48,6 +59,9 @@ impl Dial {
         let mut connector = HttpConnector::new();
         // A head and a small body are two writes: waiting to join them costs 40 ms.
         connector.set_nodelay(true);
+        connector.set_keepalive(Some(KEEPALIVE.0));
+        connector.set_keepalive_interval(Some(KEEPALIVE.1));
+        connector.set_keepalive_retries(Some(4));
         // It is the one that looks the name up, and takes the port from the scheme.
         connector.enforce_http(false);
         let way = match (origin.place(), tls::peer(origin, config)?) {
@@ -94,9 +108,9 @@ impl Service<Uri> for Dial {
 impl Way {
     async fn connect(self, origin: Uri) -> Result<Link, BoxError> {
         match self {
-            Self::Tcp(mut tcp) => Ok(Link::tcp(tcp.call(origin).await?.into_inner())),
+            Self::Tcp(mut tcp) => Ok(Link::tcp(connect_tcp(&mut tcp, origin).await?)),
             Self::Tls(mut tcp, tls, name) => {
-                let socket = Socket::new(tcp.call(origin).await?.into_inner());
+                let socket = Socket::new(connect_tcp(&mut tcp, origin).await?);
                 match tls.connect(name.clone(), socket).await {
                     Ok(stream) => Ok(Link::tls(stream)),
                     Err(why) => Err(Handshake {
@@ -109,6 +123,14 @@ impl Way {
             Self::Unix(path) => Ok(Link::unix(connect_unix(&path).await?)),
         }
     }
+}
+
+async fn connect_tcp(tcp: &mut HttpConnector, origin: Uri) -> Result<TcpStream, BoxError> {
+    let stream = tcp.call(origin).await?.into_inner();
+    // What the kernel cannot do is no reason not to forward.
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+    Ok(stream)
 }
 
 async fn connect_unix(path: &Path) -> io::Result<UnixStream> {

@@ -79,17 +79,6 @@ impl Error {
         }
     }
 
-    /// The error and all that caused it, in one line: what an operator wants to read.
-    #[must_use]
-    pub fn with_causes(&self) -> String {
-        let causes = std::iter::successors(self.source(), |&error| error.source());
-        causes.fold(self.to_string(), |mut line, cause| {
-            line.push_str(": ");
-            line.push_str(&cause.to_string());
-            line
-        })
-    }
-
     pub(super) fn classify(error: legacy::Error) -> Self {
         if source::<ConnectTimeout>(&error).is_some() {
             Self::ConnectTimeout

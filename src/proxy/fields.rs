@@ -163,7 +163,7 @@ fn said_by_trusted_peer<'a>(
 ) -> Option<&'a HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     let said = lines.next()?;
-    (lines.next().is_none() && hop.peer_is_trusted()).then_some(said)
+    (lines.next().is_none() && client::is_trusted(hop.peer, &hop.trusted)).then_some(said)
 }
 
 /// Replaces all lines of `name`.
@@ -197,17 +197,6 @@ fn is_request_id(id: &str) -> bool {
         && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._~:=-".contains(&byte))
-}
-
-// === impl Hop ===
-
-impl Hop {
-    fn peer_is_trusted(&self) -> bool {
-        self.peer.is_none_or(|peer| {
-            let peer = peer.to_canonical();
-            self.trusted.iter().any(|network| network.contains(&peer))
-        })
-    }
 }
 
 // === impl Scheme ===

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -20,6 +20,7 @@ use crate::guard::Replay;
 use crate::matrix::error::{ErrCode, response};
 use crate::proxy::fields::{self, Hop, Malformed};
 use crate::proxy::{self, Relayed, upgrade};
+use crate::telemetry;
 
 /// Stands before everything else on one connection.
 pub(super) struct Front<S> {
@@ -60,7 +61,11 @@ pin_project! {
 enum Refused {
     Malformed(Malformed),
     TooManyFields,
+    TooManyRequests,
 }
+
+/// Seconds until there may be room again.
+const SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// The only place where a failed exchange with the origin becomes an answer. What the client reads
 /// is a fixed text; what the operator reads is the chain of causes.
@@ -87,8 +92,7 @@ fn rescue(error: &proxy::Error) -> Response<Bytes> {
 fn tell(alarm: &Alarm, error: &proxy::Error, status: StatusCode) {
     // What a client breaks off is the client's business.
     let is_the_origins = !matches!(error, proxy::Error::ClientBody(_));
-    // As text: a line of JSON would have the first of them alone.
-    let error = error.with_causes();
+    let error = telemetry::with_causes(error);
     let status = status.as_u16();
     if is_the_origins && alarm.rings() {
         tracing::warn!({ error, http.status = status }, "the origin did not answer a request");
@@ -115,9 +119,11 @@ where
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
-        let busy = Some(self.pace.busy());
+        let busy = self.pace.busy();
         let mut request = request.map(|body| ClientBody::new(body, &self.pace));
-        let prepared = if request.headers().len() > self.fields {
+        let prepared = if busy.is_too_much() {
+            Err(Refused::TooManyRequests)
+        } else if request.headers().len() > self.fields {
             Err(Refused::TooManyFields)
         } else {
             fields::prepare(&mut request, &self.hop).map_err(Refused::Malformed)
@@ -133,7 +139,7 @@ where
         ResponseFuture {
             kind,
             version,
-            busy,
+            busy: Some(busy),
         }
     }
 }
@@ -148,8 +154,16 @@ impl Refused {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "There are too many header fields".to_owned(),
             ),
+            Self::TooManyRequests => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "There are too many requests at once".to_owned(),
+            ),
         };
-        response(status, ErrCode::Unknown, &text)
+        let mut answer = response(status, ErrCode::Unknown, &text);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.headers_mut().insert(RETRY_AFTER, SOON);
+        }
+        answer
     }
 }
 

@@ -19,6 +19,7 @@
 //! treated the same, as Synapse (Twisted) and hyper-based homeservers do. What must not die with the
 //! client has a task of its own.
 
+mod accept;
 pub(super) mod body;
 mod connection;
 mod crowd;
@@ -48,16 +49,16 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tower_service::Service;
 
+use self::accept::Acceptor;
 use self::connection::{Http, Protocol};
 use self::crowd::{Crowd, Member};
 use self::line::Stream;
 use self::metrics::Metrics;
 use self::pace::Pace;
-use self::socket::{ACCEPT_PAUSE, Socket, concerns_one_connection};
+use self::socket::Socket;
 use self::tls::Certificates;
 use self::wire::{Rewound, Wire};
 use crate::proxy::fields::Scheme;
-use crate::server::alarm::Alarm;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -168,13 +169,7 @@ pub(super) async fn serve<S, B>(
     };
     let door = Arc::new(door);
     let told = stage.clone();
-    let mut acceptor = Acceptor {
-        socket,
-        crowd: Arc::clone(&shared.crowd),
-        metrics: shared.metrics.clone(),
-        waiting: None,
-        failing: Alarm::new(),
-    };
+    let mut acceptor = Acceptor::new(socket, Arc::clone(&shared.crowd), shared.metrics.clone());
     loop {
         tokio::select! {
             _ = stage.wait_for(|stage| *stage != Stage::Serving) => break,
@@ -284,63 +279,5 @@ fn log_panic(ended: Result<(), JoinError>) {
             error = &error as &dyn StdError,
             "a connection's task ended badly"
         );
-    }
-}
-
-/// A listener that never fails.
-struct Acceptor {
-    socket: Socket,
-    crowd: Arc<Crowd>,
-    metrics: Metrics,
-    /// Accepted, and still without a place.
-    waiting: Option<(Wire, Option<IpAddr>)>,
-    /// Accepting failed: it may, and work again, many times a second.
-    failing: Alarm,
-}
-
-// === impl Acceptor ===
-
-impl Acceptor {
-    /// The next connection, and its place. May be dropped and called again at any time.
-    async fn accept(&mut self) -> (Wire, Option<IpAddr>, Member) {
-        loop {
-            if self.waiting.is_some() {
-                let member = self.crowd.enter().await;
-                if let Some((wire, peer)) = self.waiting.take() {
-                    return (wire, peer, member);
-                }
-            }
-            match self.socket.accept().await {
-                Ok(accepted) => {
-                    self.waiting = Some(accepted);
-                }
-                Err(error) if concerns_one_connection(&error) => {}
-                Err(error) => {
-                    if self.failing.rings() {
-                        tracing::warn!(
-                            error = &error as &dyn StdError,
-                            "cannot accept connections; new ones wait"
-                        );
-                    }
-                    self.metrics.accept_failures.inc();
-                    self.crowd.make_room();
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    /// One of those that came before we stopped: closing the socket would reset what the kernel has
-    /// accepted for us. What waits at an inherited socket is the next run's.
-    async fn left_over(&mut self) -> Option<(Wire, Option<IpAddr>, Member)> {
-        while self.waiting.is_none() && !self.socket.is_inherited() {
-            match self.socket.try_accept()? {
-                Ok(accepted) => self.waiting = Some(accepted),
-                Err(error) if concerns_one_connection(&error) => {}
-                Err(_) => return None,
-            }
-        }
-        let (wire, peer) = self.waiting.take()?;
-        Some((wire, peer, self.crowd.enter().await))
     }
 }

@@ -8,9 +8,10 @@ use http::{HeaderValue, Request, Uri, header};
 use tokio::sync::watch;
 use tower_service::Service;
 
-use super::Origins;
+use super::assemble::Origins;
 use crate::admin::{Probe, Reason};
 use crate::guard::Replay;
+use crate::telemetry;
 
 /// How long the origin may take to say which versions it speaks. Load balancers ask every few
 /// seconds and wait for one or two.
@@ -58,7 +59,7 @@ async fn ask(mut origin: Origins) -> Result<(), Reason> {
         }
         Ok(_) => Ok(()),
         Err(error) => {
-            let message = format!("{VERSIONS}: {}", error.with_causes());
+            let message = format!("{VERSIONS}: {}", telemetry::with_causes(&error));
             Err(reason("origin_unreachable", message))
         }
     }

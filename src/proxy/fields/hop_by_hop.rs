@@ -130,6 +130,11 @@ fn without_http(line: &HeaderValue) -> Option<HeaderValue> {
 
 /// Whether HTTP would be spoken after a switch to `protocol`: requests that nobody would look at.
 fn carries_http(protocol: &[u8]) -> bool {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(byte);
+    if !protocol.trim_ascii().iter().all(is_token) {
+        // Nobody knows what others would make of it.
+        return true;
+    }
     let name = protocol.split(|byte| *byte == b'/').next();
     let name = name.unwrap_or_default().trim_ascii().to_ascii_lowercase();
     // `h2c` and its drafts, `HTTP/2.0`, and RFC 2817's `TLS/1.0`, in which HTTP goes on.

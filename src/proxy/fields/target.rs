@@ -66,6 +66,18 @@ fn make_origin_form<B>(request: &mut Request<B>) -> Result<(), Malformed> {
 
 /// Says in the words of HTTP/1.1 what HTTP/2 says in its own.
 fn settle_http_2<B>(request: &mut Request<B>) -> Result<(), Malformed> {
+    // > This pseudo-header field MUST NOT be empty for "http" or "https" URIs; "http" or "https" URIs
+    // > that do not contain a path component MUST include a value of '/'.
+    //
+    // https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1-2.4.1
+    //
+    // What has no "/" would be given one on its way out, behind the back of the guard.
+    let path = request.uri().path_and_query().map(PathAndQuery::as_str);
+    match path {
+        Some(path) if path.starts_with('/') => {}
+        Some("*") if request.method() == Method::OPTIONS => {}
+        Some(_) | None => return Err(Malformed::Target),
+    }
     let authority = request.uri().authority();
     check_host(request.headers(), authority.is_none())?;
     if let Some(authority) = authority {

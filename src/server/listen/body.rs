@@ -48,7 +48,7 @@ pin_project! {
     pub(in crate::server) struct AnswerBody<B> {
         #[pin]
         body: B,
-        busy: Busy,
+        _busy: Busy,
         stream: Option<Arc<streams::Taking>>,
     }
 }
@@ -128,7 +128,7 @@ impl<B: Body> AnswerBody<B> {
         }
         Self {
             body,
-            busy,
+            _busy: busy,
             stream: streams::Taking::current(),
         }
     }
@@ -144,9 +144,6 @@ impl<B: Body> Body for AnswerBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let frame = this.body.poll_frame(context);
-        if let Poll::Ready(Some(Err(_))) = &frame {
-            this.busy.pace().cut();
-        }
         if let Some(stream) = this.stream {
             stream.polled(matches!(frame, Poll::Ready(Some(Ok(_)))));
         }

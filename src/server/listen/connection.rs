@@ -45,6 +45,9 @@ const LAST_CHANCE: Duration = Duration::from_secs(1);
 /// How long a connection that was told to close may take for it.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// The same, if it is to make room for others: a request that crosses GOAWAY is still answered.
+const BRIEF_FAREWELL: Duration = Duration::from_millis(250);
+
 /// How often an HTTP/2 client that says nothing is asked whether it is there, and how long it may take
 /// to say so: a poll of a telephone that has left the network ends after a minute and a half.
 const PING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(30));
@@ -213,15 +216,19 @@ async fn speak(
                 // Perhaps a request has come meanwhile: then this is its last. Else it ends now: half a
                 // head, or a client that does not answer, must not keep its place from others.
                 speaking.as_mut().say_goodbye();
-                end = pace.waits_since().map(|_| Instant::now());
+                let farewell = match protocol {
+                    Protocol::Http1 => Duration::ZERO,
+                    Protocol::Http2 => BRIEF_FAREWELL,
+                };
+                end = pace.waits_since().map(|_| Instant::now() + farewell);
             }
             _ = stage.wait_for(|stage| *stage != Stage::Serving), if !pace.is_closing() => {
                 pace.close();
-                match protocol {
-                    // Its answer to the next request says so.
-                    Protocol::Http1 => look = Some(Instant::now() + LAST_CHANCE),
-                    Protocol::Http2 => speaking.as_mut().say_goodbye(),
+                // In HTTP/1.1 the answer to the next request says so.
+                if protocol == Protocol::Http2 {
+                    speaking.as_mut().say_goodbye();
                 }
+                look = Some(Instant::now() + LAST_CHANCE);
             }
             () = timer => {
                 if !pace.has_asked() || (end.is_some() && pace.waits_since().is_some()) {
@@ -241,6 +248,12 @@ async fn speak(
                     }
                     // hyper looks after it.
                     (Protocol::Http1, _) => None,
+                    (Protocol::Http2, None) if is_last => Some(Instant::now() + LAST_CHANCE),
+                    (Protocol::Http2, Some(_)) if is_last => {
+                        // It has been told; whoever does not answer is not waited for.
+                        end = Some(Instant::now() + FAREWELL);
+                        None
+                    }
                     (Protocol::Http2, Some(idle)) if idle >= IDLE => {
                         speaking.as_mut().say_goodbye();
                         end = Some(Instant::now() + FAREWELL);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::metrics::Metrics;
-use super::pace::Pace;
+use super::pace::{Load, Pace};
 use crate::server::alarm::Alarm;
 
 /// Between two looks for somebody to leave, while there is no room.
@@ -28,6 +28,8 @@ const WELCOME: Duration = Duration::from_millis(250);
 /// Everybody.
 pub(super) struct Crowd {
     limit: usize,
+    /// Of the requests: as many as connections, so that those who have several take nobody's place.
+    load: Arc<Load>,
     members: Mutex<HashMap<u64, Arc<Pace>>>,
     next: AtomicU64,
     left: Notify,
@@ -48,6 +50,7 @@ impl Crowd {
     pub(super) fn new(limit: usize, metrics: Metrics) -> Arc<Self> {
         Arc::new(Self {
             limit,
+            load: Load::new(limit),
             members: Mutex::default(),
             next: AtomicU64::new(0),
             left: Notify::new(),
@@ -85,7 +88,7 @@ impl Crowd {
         let mut members = self.members();
         (members.len() < self.limit).then(|| {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let pace = Pace::new();
+            let pace = Pace::new(&self.load);
             members.insert(number, Arc::clone(&pace));
             self.metrics.connections.inc();
             Member {

@@ -3,7 +3,7 @@
 //! Shared by the connection's task, its line, its bodies, and the crowd, which looks for the one that
 //! waits longest when there is no room.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +11,15 @@ use futures_core::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// How many requests are under way on all connections, and how many may be.
+pub(super) struct Load {
+    under_way: AtomicUsize,
+    limit: usize,
+}
+
 /// One connection's.
 pub(in crate::server) struct Pace {
+    load: Arc<Load>,
     opened: Instant,
     /// Milliseconds from `opened` to the end of the last answer.
     waiting_since: AtomicU64,
@@ -35,14 +42,29 @@ pub(in crate::server) struct Pace {
 }
 
 /// Says that a request is under way, until it is dropped.
-pub(in crate::server) struct Busy(Arc<Pace>);
+pub(in crate::server) struct Busy {
+    pace: Arc<Pace>,
+    is_too_much: bool,
+}
+
+// === impl Load ===
+
+impl Load {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            under_way: AtomicUsize::new(0),
+            limit,
+        })
+    }
+}
 
 // === impl Pace ===
 
 impl Pace {
     /// Of a connection that is opened now.
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(load: &Arc<Load>) -> Arc<Self> {
         Arc::new(Self {
+            load: Arc::clone(load),
             opened: Instant::now(),
             waiting_since: AtomicU64::new(0),
             under_way: AtomicU32::new(0),
@@ -63,7 +85,11 @@ impl Pace {
     pub(in crate::server) fn busy(self: &Arc<Self>) -> Busy {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
-        Busy(Arc::clone(self))
+        let before = self.load.under_way.fetch_add(1, Ordering::Relaxed);
+        Busy {
+            pace: Arc::clone(self),
+            is_too_much: before >= self.load.limit,
+        }
     }
 
     /// Since when nothing has been under way; `None` if something is.
@@ -151,23 +177,29 @@ impl Pace {
 
 impl Busy {
     pub(super) fn pace(&self) -> &Arc<Pace> {
-        &self.0
+        &self.pace
+    }
+
+    /// Whether there were enough others under way when this one began. A connection of HTTP/2 can have
+    /// many, each with a connection to the origin.
+    pub(in crate::server) fn is_too_much(&self) -> bool {
+        self.is_too_much
     }
 
     /// Whether this request is the last on its connection.
     pub(in crate::server) fn is_closing(&self) -> bool {
-        self.0.is_closing()
+        self.pace.is_closing()
     }
 
     /// Says, when it is called, that what was sent must not look whole.
     pub(in crate::server) fn cutter(&self) -> impl FnOnce() + Send + use<> {
-        let pace = Arc::clone(&self.0);
+        let pace = Arc::clone(&self.pace);
         move || pace.cut()
     }
 
     /// What the connection becomes when HTTP has ended on it.
     pub(in crate::server) fn becomes(&self, tunnel: BoxFuture<'static, ()>) {
-        let pace = &self.0;
+        let pace = &self.pace;
         pace.tunnelled.store(true, Ordering::Relaxed);
         *pace.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
     }
@@ -175,10 +207,11 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let pace = &self.0;
+        let pace = &self.pace;
         let now = u64::try_from(pace.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         pace.waiting_since.store(now, Ordering::Relaxed);
         pace.heard.store(false, Ordering::Relaxed);
         pace.under_way.fetch_sub(1, Ordering::Relaxed);
+        pace.load.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }

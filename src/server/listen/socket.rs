@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::serve::Listener;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use self::file::SocketFile;
@@ -35,6 +35,10 @@ const BACKLOG: i32 = 4096;
 /// second would look, for minutes, as if they took nothing at all. Twice what a fast link needs
 /// while we are woken up.
 const UNSENT: u32 = 128 << 10;
+
+/// Until a silent client is asked whether it is there, and between two questions: whoever is gone
+/// without a word (a telephone out of reach) frees its poll, and its tunnel, after two minutes.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(15));
 
 /// The pause after an accept that failed for want of something (descriptors, memory): long enough
 /// not to spin, short enough that nobody notices once there is some again.
@@ -129,6 +133,7 @@ impl Socket {
         }
         // Else a restart would have to wait for the connections of the run before to be forgotten.
         socket.set_reuse_address(true)?;
+        inherited_by_connections(SockRef::from(&socket));
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from_std(socket.into())?;
@@ -143,7 +148,10 @@ impl Socket {
 
     fn passed(passed: Passed) -> Option<io::Result<Self>> {
         let kind = match passed {
-            Passed::Tcp(socket) => TcpListener::from_std(socket).map(Kind::Tcp),
+            Passed::Tcp(socket) => {
+                inherited_by_connections(SockRef::from(&socket));
+                TcpListener::from_std(socket).map(Kind::Tcp)
+            }
             Passed::Unix(socket) => UnixListener::from_std(socket).map(Kind::Unix),
             Passed::Other(_) | Passed::Taken => return None,
         };
@@ -273,12 +281,19 @@ fn is_not_here(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_SUCH_FAMILY)
 }
 
-fn over_tcp(stream: TcpStream, peer: IpAddr) -> (Wire, Option<IpAddr>) {
+/// Says to a listener what all its connections are to have: once, and not for each of them. What the
+/// kernel cannot do is no reason not to listen.
+fn inherited_by_connections(listener: SockRef<'_>) {
     // The last piece of an answer must not wait for the client's acknowledgement of the one before.
-    // Fails only on a connection that is gone already.
-    let _ = stream.set_nodelay(true);
+    let _ = listener.set_tcp_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE.0);
+    let keepalive = keepalive.with_interval(KEEPALIVE.1).with_retries(4);
+    let _ = listener.set_tcp_keepalive(&keepalive);
     #[cfg(target_os = "linux")]
-    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+    let _ = listener.set_tcp_notsent_lowat(UNSENT);
+}
+
+fn over_tcp(stream: TcpStream, peer: IpAddr) -> (Wire, Option<IpAddr>) {
     // IPv4 comes inside IPv6 on a socket that serves both, as systemd makes them.
     (Wire::Tcp(stream), Some(peer.to_canonical()))
 }

@@ -60,9 +60,9 @@ async fn an_answer_cut_by_the_origin_arrives_as_cut() {
     let mut seen = 0;
     for (half, _) in HALVES {
         for end in [End::Fin, End::Rst] {
-            let (rest, how) = after_the_cut(GET, half, end).await;
+            // Its framing says that it is not whole, however the connection ends.
+            let (rest, _) = after_the_cut(GET, half, end).await;
             assert!(["", "\r\n"].contains(&&*rest), "{half} {end:?}: {rest:?}");
-            assert_eq!(how, End::Rst, "{half} {end:?}");
             seen += 1;
         }
     }
@@ -75,7 +75,12 @@ async fn an_answer_cut_by_the_origin_is_no_clean_end_for_http_1_0() {
     for (half, _) in HALVES {
         for end in [End::Fin, End::Rst] {
             let (rest, how) = after_the_cut("GET / HTTP/1.0\r\n\r\n", half, end).await;
-            assert_eq!((&*rest, how), ("", End::Rst), "{half} {end:?}");
+            assert_eq!(rest, "", "{half} {end:?}");
+            // A length says by itself that something is missing; chunks are lost on HTTP/1.0.
+            assert!(
+                half.starts_with("Content-Length") || how == End::Rst,
+                "{half} {end:?}"
+            );
             seen += 1;
         }
     }
@@ -83,6 +88,24 @@ async fn an_answer_cut_by_the_origin_is_no_clean_end_for_http_1_0() {
     let (rest, how) = after_the_cut("GET / HTTP/1.0\r\n\r\n", "\r\nabc", End::Rst).await;
     assert_eq!((&*rest, how), ("", End::Rst));
     assert_eq!(seen, 4);
+}
+
+#[tokio::test]
+async fn all_that_was_sent_of_an_answer_that_is_cut_arrives() {
+    const HALF: usize = 1 << 20;
+    let origin = Origin::start_raw(|mut connection| async move {
+        connection.head().await;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 2 * HALF);
+        connection.send(head.as_bytes()).await;
+        connection.send(&vec![b'x'; HALF]).await;
+    })
+    .await;
+    let mut client = Gateway::before(&origin).await.connect().await;
+    client.send(GET).await;
+    client.through("\r\n\r\n").await;
+    // The end comes while the client still looks at the beginning.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(client.rest().await.len(), HALF);
 }
 
 #[tokio::test]

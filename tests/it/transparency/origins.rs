@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use key_backup_gateway::telemetry;
 use key_backup_gateway::proxy::{self, Error, Forward, Relayed};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::{NamedTempFile, TempDir};
@@ -195,7 +196,7 @@ async fn an_origin_of_another_name_gets_nothing_and_is_named() {
     let error = ask(&forward, Bytes::new()).await.unwrap_err();
     assert!(matches!(error, Error::Connect(_)), "{error:?}");
     assert!(error.never_sent());
-    let said = error.with_causes();
+    let said = telemetry::with_causes(&error);
     assert!(said.contains("must name \"localhost\""), "{said}");
     assert!(said.contains("synapse.example"), "{said}");
 }
@@ -208,7 +209,7 @@ async fn an_origin_that_no_ca_vouches_for_gets_nothing() {
     let forward = forward(&format!("https://localhost:{port}"), Some(&of_another));
     let error = ask(&forward, Bytes::new()).await.unwrap_err();
     assert!(matches!(error, Error::Connect(_)), "{error:?}");
-    let said = error.with_causes();
+    let said = telemetry::with_causes(&error);
     assert!(said.contains("invalid peer certificate"), "{said}");
 }
 

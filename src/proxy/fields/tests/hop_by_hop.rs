@@ -104,6 +104,7 @@ fn an_upgrade_to_http_is_dropped_and_what_stands_beside_it_stays() {
         (&["HTTP/2.0"], none),
         (&["http / 3"], none),
         (&["TLS/1.0, HTTP/1.1"], none),
+        (&["x h2c"], none),
         (&["h2c", "websocket"], &["websocket"]),
         (&["websocket,\th2c ,x/1"], &["websocket, x/1"]),
         (&["h2c,", ","], &[","]),

@@ -43,6 +43,8 @@ fn a_request_of_http_2_has_one_host() {
         ("/", &[("host", b"a/b")], Malformed::InvalidHost),
         ("https://user@a/", &[], Malformed::InvalidHost),
         ("https://a/", &[("host", b"a b")], Malformed::InvalidHost),
+        ("https://a?x", &[], Malformed::Target),
+        ("*", &[("host", b"a")], Malformed::Target),
     ] {
         assert_eq!(
             over_http_2(target, fields).unwrap_err(),

@@ -59,6 +59,11 @@ async fn a_tcp_connection_comes_with_its_address_and_without_delay() {
         };
         assert_eq!(peer, Some(client.unwrap().local_addr().unwrap().ip()));
         assert!(stream.nodelay().unwrap());
+        assert!(SockRef::from(&stream).keepalive().unwrap());
+        assert_eq!(
+            SockRef::from(&stream).tcp_keepalive_time().unwrap(),
+            KEEPALIVE.0
+        );
         let unsent = SockRef::from(&stream).tcp_notsent_lowat().unwrap();
         assert_eq!(unsent, UNSENT);
     }

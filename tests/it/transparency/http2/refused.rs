@@ -84,6 +84,18 @@ const NO_REQUEST: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "a relative path, and no authority",
+        &[
+            (":method", "PUT"),
+            (":scheme", "http"),
+            (
+                ":path",
+                "_matrix/client/v3/user/@a:b/account_data/m.key_backup",
+            ),
+            ("host", "a"),
+        ],
+    ),
+    (
         "a relative path",
         &[
             (":method", "GET"),
