@@ -3,14 +3,18 @@
 //! A test gives it a function from request to [`Answer`], or, to act in the middle of a message, one
 //! that is handed each [`Connection`]. A panic in either fails the test, when the double is dropped.
 
+mod answer;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
+
+pub(crate) use self::answer::Answer;
+use self::answer::Step;
 
 /// The double. Its connections end with it.
 pub(crate) struct Origin {
@@ -32,19 +36,6 @@ pub(crate) struct RawRequest {
     pub(crate) framed: Vec<u8>,
     /// The body itself.
     pub(crate) body: Vec<u8>,
-}
-
-/// What the double does about a request, step by step. After the last one the connection is kept.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Answer(Vec<Step>);
-
-#[derive(Clone, Debug)]
-enum Step {
-    Send(Vec<u8>),
-    Wait(Duration),
-    Close,
-    Reset,
-    Stall,
 }
 
 /// One connection, for a test that acts in the middle of a message.
@@ -77,7 +68,7 @@ impl Origin {
             let handler = Arc::clone(&handler);
             async move {
                 while let Some(request) = connection.request().await {
-                    for step in handler(&request).0 {
+                    for step in handler(&request).steps() {
                         match step {
                             Step::Send(bytes) => connection.send(&bytes).await,
                             Step::Wait(time) => tokio::time::sleep(time).await,
@@ -225,54 +216,6 @@ impl RawRequest {
             framed: Vec::new(),
             body: Vec::new(),
         }
-    }
-}
-
-// === impl Answer ===
-
-impl Answer {
-    /// `status` (code and reason) with a JSON body.
-    pub(crate) fn json(status: &str, body: &str) -> Self {
-        let length = body.len();
-        let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\n");
-        Self::bytes(format!("{head}Content-Length: {length}\r\n\r\n{body}"))
-    }
-
-    /// These very bytes; if they are not all of an answer, go on with the methods below.
-    pub(crate) fn bytes(bytes: impl AsRef<[u8]>) -> Self {
-        Self::default().then(Step::Send(bytes.as_ref().to_vec()))
-    }
-
-    /// After `time`, these bytes.
-    pub(crate) fn after(time: Duration, bytes: impl AsRef<[u8]>) -> Self {
-        Self::default()
-            .then(Step::Wait(time))
-            .then(Step::Send(bytes.as_ref().to_vec()))
-    }
-
-    /// Nothing, ever; the connection stays open.
-    pub(crate) fn stall() -> Self {
-        Self::default().then(Step::Stall)
-    }
-
-    /// … then waits for `time`.
-    pub(crate) fn wait(self, time: Duration) -> Self {
-        self.then(Step::Wait(time))
-    }
-
-    /// … then closes the connection.
-    pub(crate) fn close(self) -> Self {
-        self.then(Step::Close)
-    }
-
-    /// … then resets the connection.
-    pub(crate) fn reset(self) -> Self {
-        self.then(Step::Reset)
-    }
-
-    fn then(mut self, step: Step) -> Self {
-        self.0.push(step);
-        self
     }
 }
 
