@@ -232,7 +232,7 @@ async fn what_is_no_request_is_refused() {
             origin.requests()
         );
     }
-    assert_eq!(NO_REQUEST.len(), 17);
+    assert_eq!(NO_REQUEST.len(), 18);
 }
 
 #[tokio::test]
