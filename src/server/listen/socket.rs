@@ -133,7 +133,7 @@ impl Socket {
         }
         // Else a restart would have to wait for the connections of the run before to be forgotten.
         socket.set_reuse_address(true)?;
-        inherited_by_connections(SockRef::from(&socket));
+        inherited_by_connections(&SockRef::from(&socket));
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from_std(socket.into())?;
@@ -149,7 +149,7 @@ impl Socket {
     fn passed(passed: Passed) -> Option<io::Result<Self>> {
         let kind = match passed {
             Passed::Tcp(socket) => {
-                inherited_by_connections(SockRef::from(&socket));
+                inherited_by_connections(&SockRef::from(&socket));
                 TcpListener::from_std(socket).map(Kind::Tcp)
             }
             Passed::Unix(socket) => UnixListener::from_std(socket).map(Kind::Unix),
@@ -283,7 +283,7 @@ fn is_not_here(error: &io::Error) -> bool {
 
 /// Says to a listener what all its connections are to have: once, and not for each of them. What the
 /// kernel cannot do is no reason not to listen.
-fn inherited_by_connections(listener: SockRef<'_>) {
+fn inherited_by_connections(listener: &SockRef<'_>) {
     // The last piece of an answer must not wait for the client's acknowledgement of the one before.
     let _ = listener.set_tcp_nodelay(true);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE.0);
