@@ -114,12 +114,17 @@ where
     let make = {
         let (trusted, request_id) = (Arc::clone(&trusted), server.request_id.clone());
         let alarm = Alarm::new();
+        let nobody: Arc<[_]> = Arc::new([]);
         move |peer: Peer, pace: &Arc<Pace>| Front {
             inner: service.clone(),
             hop: Hop {
                 peer: peer.address,
                 scheme: peer.scheme,
-                trusted: Arc::clone(&trusted),
+                trusted: Arc::clone(if peer.may_be_believed {
+                    &trusted
+                } else {
+                    &nobody
+                }),
                 request_id: request_id.clone(),
             },
             fields: limits.fields,

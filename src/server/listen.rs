@@ -102,6 +102,9 @@ pub(super) struct Peer {
     pub(super) address: Option<IpAddr>,
     /// What the client speaks.
     pub(super) scheme: Scheme,
+    /// Whether it may be believed what it says of others. Not if it is a proxy that did not say for
+    /// whom it connects: then a stranger speaks.
+    pub(super) may_be_believed: bool,
 }
 
 /// Makes the service of one connection.
@@ -240,6 +243,7 @@ impl Door {
     ) -> io::Result<(Stream, Peer, Option<Protocol>)> {
         let mut address = peer;
         let mut beyond = Bytes::new();
+        let mut may_be_believed = true;
         if self.proxy_protocol {
             if !crate::client::is_trusted(peer, trusted) {
                 return Err(io::Error::other(
@@ -249,12 +253,17 @@ impl Door {
             let header = proxy_protocol::read_header(&mut wire);
             let (source, rest) = timeout(PROXY_HEADER, header).await??;
             address = source.or(peer);
+            may_be_believed = source.is_some();
             beyond = rest;
         }
         let wire = Rewound::with(beyond, wire);
         let Some(certificates) = &self.certificates else {
-            let scheme = Scheme::Http;
-            return Ok((Stream::Plain(wire), Peer { address, scheme }, None));
+            let peer = Peer {
+                address,
+                scheme: Scheme::Http,
+                may_be_believed,
+            };
+            return Ok((Stream::Plain(wire), peer, None));
         };
         let tls = timeout(HANDSHAKE, certificates.accept(wire)).await??;
         // > "h2" … "http/1.1"
@@ -265,9 +274,12 @@ impl Door {
             Some(_) => Some(Protocol::Http1),
             None => None,
         };
-        let scheme = Scheme::Https;
-        let stream = Stream::Tls(Box::new(tls));
-        Ok((stream, Peer { address, scheme }, protocol))
+        let peer = Peer {
+            address,
+            scheme: Scheme::Https,
+            may_be_believed,
+        };
+        Ok((Stream::Tls(Box::new(tls)), peer, protocol))
     }
 }
 

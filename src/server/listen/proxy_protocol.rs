@@ -12,12 +12,13 @@
 //! `proxy_header` 0.1.3 reads the addresses. Where a header ends is found here, because that crate
 //! takes `PROXY` without the space after it, longer lines of version 1 the more of them comes at once,
 //! waits for bytes that belong to the request when the block is too short for its addresses, refuses
-//! a `LOCAL` whose addresses are to be ignored, and checks no checksum. `ppp` 2.3 checks none either.
+//! a `LOCAL` whose addresses are to be ignored, and checks no checksum.
 
 use std::io;
 use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
+use crc::{CRC_32_ISCSI, Crc};
 use proxy_header::{ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -42,6 +43,9 @@ const V1_START: &[u8] = b"PROXY ";
 
 /// The field (TLV) that holds a checksum of the whole block.
 const CRC32C: u8 = 0x03;
+
+/// The checksum's kind, CRC-32C.
+const CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 /// Room for what any header usually takes, so that it is had in one read.
 const USUAL: usize = 256;
@@ -180,23 +184,15 @@ fn check_fields(block: &[u8]) -> Option<()> {
         let said = block.get(value..at)?;
         if head[0] == CRC32C {
             let said: [u8; 4] = said.try_into().ok()?;
-            let before = crc32c(!0, &block[..value]);
+            let mut crc = CASTAGNOLI.digest();
+            crc.update(&block[..value]);
             // The checksum's own place counts as zeroes.
-            let crc = !crc32c(crc32c(before, &[0; 4]), &block[at..]);
-            (crc == u32::from_be_bytes(said)).then_some(())?;
+            crc.update(&[0; 4]);
+            crc.update(&block[at..]);
+            (crc.finalize() == u32::from_be_bytes(said)).then_some(())?;
         }
     }
     Some(())
-}
-
-/// CRC-32C (Castagnoli), bit by bit: it is for a few hundred bytes a connection, and seldom.
-fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
-    const REVERSED_POLYNOMIAL: u32 = 0x82f6_3b78;
-    bytes.iter().fold(crc, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ if crc & 1 == 1 { REVERSED_POLYNOMIAL } else { 0 }
-        })
-    })
 }
 
 #[cfg(test)]

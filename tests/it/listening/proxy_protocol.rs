@@ -55,6 +55,19 @@ async fn the_client_is_whom_a_trusted_proxy_speaks_for() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_does_not_know_its_client_does_not_vouch_for_it() {
+    for header in [V2_LOCAL, b"PROXY UNKNOWN\r\n"] {
+        let origin = origin().await;
+        let gateway = gateway(&origin, plain("127.0.0.1:0"), &["127.0.0.0/8"]).await;
+        let forged = "X-Forwarded-For: 192.0.2.9\r\nX-Forwarded-Proto: https\r\n\r\n";
+        let request = GET.replace("\r\n\r\n", &format!("\r\n{forged}"));
+        let bytes = [header, request.as_bytes()].concat();
+        assert_answered(&ask(gateway.connect().await, bytes).await);
+        assert_eq!(forwarded(&origin.request()), http("127.0.0.1"));
+    }
+}
+
+#[tokio::test]
 async fn a_header_in_single_bytes_is_a_header() {
     let origin = origin().await;
     let gateway = gateway(&origin, plain("127.0.0.1:0"), &["127.0.0.0/8"]).await;
