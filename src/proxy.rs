@@ -123,7 +123,8 @@ fn frame(headers: &mut HeaderMap, body: &impl Body) {
 
 impl Default for Limits {
     fn default() -> Self {
-        // As many fields as Synapse takes; and 64 KiB of them with room for the rest of a head.
+        // As many fields as Synapse takes: what it would refuse is its business to refuse. Room for
+        // 64 KiB of them and a target of 8 KiB: four times what it takes.
         Self {
             fields: 500,
             heads: 128 * 1024,

@@ -37,7 +37,7 @@ use self::listen::tls::{self, Certificates};
 use self::listen::{Listener, Stage};
 use crate::admin::{self, Admin};
 use crate::config::{Address, Config, Listen, Tls};
-use crate::proxy::{self, Origin};
+use crate::proxy::Origin;
 use crate::telemetry;
 
 /// A gateway that listens, and does not serve yet.
@@ -135,11 +135,7 @@ impl Server {
         descriptors::provide(config.limits.connections);
         let mut registry = assemble::registry();
         let audit = assemble::open_trail(&config, &mut registry).await?;
-        let limits = proxy::Limits {
-            fields: config.limits.fields,
-            heads: config.limits.heads,
-        };
-        let forward = Origins::new(&origin, &config.origin, limits)?;
+        let forward = Origins::new(&origin, &config.origin, config.limits.proxy())?;
         let guard = assemble::guard(&config, &audit, &forward, &mut registry);
         let metrics = Metrics::new(&mut registry);
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::guard;
+use crate::{guard, proxy};
 
 /// `[limits]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -28,20 +28,28 @@ impl Limits {
             unknown_per_second: self.unknown_per_second,
         }
     }
+
+    /// What concerns the origin's answers: the same as clients' requests.
+    #[must_use]
+    pub const fn proxy(&self) -> proxy::Limits {
+        proxy::Limits {
+            fields: self.fields,
+            heads: self.heads,
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        let proxy::Limits { fields, heads } = proxy::Limits::default();
         Self {
             unknown_per_second: guard::Limits::default().unknown_per_second,
             // More than some thousand users need for their `/sync`. With a connection to the origin
             // for each it is a third of the descriptors that our unit allows; an idle one costs some
             // 50 KiB.
             connections: 10_000,
-            // Synapse's own limit: what it would refuse is its business to refuse.
-            fields: 500,
-            // Room for 64 KiB of fields and a target of 8 KiB: four times what Synapse takes.
-            heads: 131_072,
+            fields,
+            heads,
         }
     }
 }

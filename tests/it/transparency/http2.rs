@@ -1,5 +1,6 @@
 //! The same promises for a client that speaks HTTP/2, by prior knowledge; the origin hears HTTP/1.1.
 
+mod crowded;
 mod messages;
 mod raw;
 mod refused;
