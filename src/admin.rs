@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::audit::Health;
+use crate::audit::{Health, Trouble};
 
 /// Why something is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +55,7 @@ struct Report {
 /// The routes of the admin listener.
 pub fn router(admin: Admin) -> Router {
     Router::new()
-        .route("/health/live", get(async || report(Ok(()))))
+        .route("/health/live", get(async || report(vec![])))
         .route("/health/ready", get(ready))
         .route("/health/audit", get(audit))
         .route("/metrics", get(metrics))
@@ -63,25 +63,26 @@ pub fn router(admin: Admin) -> Router {
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {
-    report((admin.ready)().await)
+    report((admin.ready)().await.err().into_iter().collect())
 }
 
 async fn audit(State(admin): State<Admin>) -> Response {
     // What a writer said before it ended is no longer so.
-    let has_writer = admin.audit.has_changed().is_ok();
-    let health = admin.audit.borrow().clone();
-    report(match health {
-        _ if !has_writer => Err(Reason {
+    if admin.audit.has_changed().is_err() {
+        return report(vec![Reason {
             code: "writer_stopped",
             message: "the writer of the trail has stopped: restart the gateway".to_owned(),
-        }),
-        Health::Recording => Ok(()),
-        Health::Starting => Err(Reason {
+        }]);
+    }
+    let health = admin.audit.borrow().clone();
+    let mut reasons: Vec<Reason> = health.troubles().map(Reason::from).collect();
+    if reasons.is_empty() && health.is_starting() {
+        reasons.push(Reason {
             code: "starting",
             message: "the audit store has not answered yet".to_owned(),
-        }),
-        Health::Failing { code, message } => Err(Reason { code, message }),
-    })
+        });
+    }
+    report(reasons)
 }
 
 async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
@@ -94,12 +95,22 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     }
 }
 
-fn report(found: Result<(), Reason>) -> Response {
-    let (code, status, reasons) = match found {
-        Ok(()) => (StatusCode::OK, "ok", vec![]),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, "failing", vec![reason]),
+fn report(reasons: Vec<Reason>) -> Response {
+    let (code, status) = if reasons.is_empty() {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "failing")
     };
     (code, Json(Report { status, reasons })).into_response()
+}
+
+// === impl Reason ===
+
+impl From<&Trouble> for Reason {
+    fn from(Trouble { code, message }: &Trouble) -> Self {
+        let message = message.clone();
+        Self { code, message }
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_trail_whose_writer_has_ended_is_not_healthy() {
-        let (writer, health) = watch::channel(Health::Recording);
+        let (writer, health) = watch::channel(Health::default());
         assert_eq!(audit_health(health.clone()).await, StatusCode::OK);
         drop(writer);
         assert_eq!(audit_health(health).await, StatusCode::SERVICE_UNAVAILABLE);

@@ -2,8 +2,8 @@
 //!
 //! # Promise
 //!
-//! A [`Receipt`] means durable: the record is committed in the store, and survives the crash of this
-//! process and of the machine that holds the store. Whoever cannot have one within
+//! A [`Receipt`] means durable: the record is fsynced in the spool, from where it reaches the store,
+//! or committed in the store, and survives the crash of this process and of its machine. Whoever cannot have one within
 //! [`Config::deadline`] is told so; nobody waits for ever, and nothing that is not guarded waits at
 //! all.
 //!
@@ -14,11 +14,13 @@
 //! # Who does what
 //!
 //! Requests hand [`Facts`](record::Facts) to the [`AuditLog`], which makes a
-//! [`Record`](record::Record) of them and hands it to the one writer. The writer lives on a thread
-//! and a runtime of its own, so that neither a busy gateway delays the trail nor a slow trail the
-//! gateway. Beside it the lease says that this run lives, and closes what dead runs left open.
+//! [`Record`](record::Record) of them and hands it to the one writer, which puts batches into the spool,
+//! or without one into the store. The shipper moves the spool into the store. They live on a thread and
+//! a runtime of their own, so that neither a busy gateway delays the trail nor a slow trail the
+//! gateway. Beside them the lease says that this run lives, and closes what dead runs left open.
 
 pub mod export;
+mod health;
 mod lease;
 mod log;
 mod metrics;
@@ -33,13 +35,15 @@ pub mod sqlite;
 pub mod store;
 mod writer;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-pub use self::log::{AuditLog, Health, Lost, Patience, Receipt};
+pub use self::health::{Health, Trouble};
+pub use self::log::{AuditLog, Lost, Patience, Receipt};
 pub use self::metrics::Metrics;
-pub use self::open::{check, open, open_existing};
+pub use self::open::{Backing, Spooling, backing, check, open, open_existing};
 pub use self::store::OpenError;
 
 /// `[audit]`: what is kept, and what happens when it cannot be.
@@ -48,11 +52,31 @@ pub use self::store::OpenError;
 pub struct Config {
     /// Whether a write may go on without its record.
     pub mode: Mode,
+    /// What a receipt means; what is not said is [`Durability::Spool`] wherever there can be one.
+    pub durability: Option<Durability>,
     /// How long a request waits for a receipt.
     #[serde(with = "crate::duration")]
     pub deadline: Duration,
     /// Which reads are recorded.
     pub reads: Reads,
+    /// Where the spool is; `None`, written `"none"`, for no spool.
+    #[serde(deserialize_with = "path_or_none")]
+    pub spool: Option<PathBuf>,
+    /// How much the spool may hold, in bytes.
+    pub spool_limit: u64,
+    /// For how long the spool keeps what it has moved to the store, as long as there is room.
+    #[serde(with = "crate::duration")]
+    pub keep_shipped: Duration,
+}
+
+/// What a receipt means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// The record is fsynced in the spool.
+    Spool,
+    /// The record is committed in the store.
+    Store,
 }
 
 /// What happens to a write that cannot be recorded.
@@ -79,6 +103,11 @@ pub enum Reads {
     None,
 }
 
+fn path_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    Ok((path.as_os_str() != "none").then_some(path))
+}
+
 // === impl Config ===
 
 impl Default for Config {
@@ -88,6 +117,12 @@ impl Default for Config {
             // A commit takes milliseconds; Element X tries a 5xx again within 1.6 s.
             deadline: Duration::from_secs(2),
             reads: Reads::default(),
+            durability: None,
+            spool: Some(PathBuf::from("key-backup-spool.db")),
+            // Half a million writes that Postgres has not taken.
+            spool_limit: 1 << 30,
+            // What an asynchronous replica lacked when it took over is noticed within a day.
+            keep_shipped: Duration::from_hours(24),
         }
     }
 }

@@ -165,7 +165,7 @@ fn serve(config: &Config) -> anyhow::Result<()> {
 
 fn check(config: &Config) -> anyhow::Result<()> {
     // Nothing is connected to: what can be known without the network is checked.
-    trail::check(&config.database)?;
+    trail::check(&config.database, &config.audit)?;
     server::check(config)?;
     say("the configuration is good")
 }

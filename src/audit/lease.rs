@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::Patience;
-use super::log::chain;
+use super::health::chain;
 use super::metrics::Metrics;
 use super::record::{Outcome, Stamp};
 use super::store::{Error, Store};
@@ -59,9 +59,10 @@ async fn close_dead_runs(
     jobs: &mpsc::WeakSender<Job>,
     metrics: &Metrics,
 ) -> Result<(), Error> {
-    for run_id in store.dead_runs().await? {
+    for run in store.dead_runs().await? {
+        let run_id = run.run_id;
         if run_id != stamp.run_id() && close_run(store, stamp, jobs, metrics, run_id).await? {
-            store.bury(run_id).await?;
+            store.bury(&run).await?;
         }
     }
     Ok(())

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use super::Config;
+use super::health::{Board, Health, Part};
 use super::metrics::Metrics;
 use super::record::{Facts, Kind, Stamp};
-use super::store::{self, Store};
 use super::writer::{Job, Waiter, Writer};
+use super::{Backing, Config};
 use crate::clock::Clock;
 
 /// What a request does when its receipt does not come in time.
@@ -47,22 +47,6 @@ pub enum Lost {
     Stopped,
 }
 
-/// Whether the trail can be written to, as the writer last saw it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Not tried yet.
-    Starting,
-    /// The last attempt succeeded.
-    Recording,
-    /// It did not.
-    Failing {
-        /// A stable code for alerts.
-        code: &'static str,
-        /// What is wrong, for people.
-        message: String,
-    },
-}
-
 /// Where the gateway appends to its trail. Cheap to clone.
 #[derive(Clone)]
 pub struct AuditLog {
@@ -88,51 +72,12 @@ const RESERVED: usize = 1024;
 /// short as they are, a store slower than that would never take anything, and never be connected to.
 const LEAST_ATTEMPT: Duration = Duration::from_secs(2);
 
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-// === impl Health ===
-
-impl Health {
-    /// The code of a schema that this build could bring up to date.
-    pub const OUTDATED: &str = "schema_outdated";
-    /// The code of a schema that a newer build has made.
-    pub const NEWER: &str = "schema_newer";
-    /// The code of a database that cannot hold all text.
-    pub const ENCODING: &str = "database_encoding";
-
-    pub(super) fn of(error: &store::Error) -> Self {
-        let code = match error {
-            store::Error::Unavailable(_) => "store_unavailable",
-            store::Error::Refused(_) => "store_refused",
-            store::Error::Outdated { .. } => Self::OUTDATED,
-            store::Error::Newer { .. } => Self::NEWER,
-            store::Error::Encoding { .. } => Self::ENCODING,
-            store::Error::Migrate(_) => "migration_failed",
-            store::Error::Unreadable { .. } => "store_unreadable",
-        };
-        Self::Failing {
-            code,
-            message: chain(error),
-        }
-    }
-}
-
 // === impl AuditLog ===
 
 impl AuditLog {
     /// Starts the writer and the lease on a thread of their own.
     ///
-    /// `open` is called on it, and must not wait: a store that is out of reach shows in
+    /// `open`, as [`backing`](super::backing), is called on it, and must not wait: a store that is out of reach shows in
     /// [`health`](Self::health), and is tried again. With `migrate`, the schema is brought up to
     /// date first; without, an outdated one is a failure.
     ///
@@ -140,7 +85,7 @@ impl AuditLog {
     ///
     /// What `open` says, or the operating system, if there can be no thread.
     pub fn start<E: From<std::io::Error>>(
-        open: impl FnOnce() -> Result<Arc<dyn Store>, E>,
+        open: impl FnOnce() -> Result<Backing, E>,
         config: &Config,
         clock: Arc<dyn Clock>,
         instance: &str,
@@ -154,8 +99,8 @@ impl AuditLog {
             let _context = runtime.enter();
             open()
         };
-        let store = match opened {
-            Ok(store) => store,
+        let Backing { store, spool: _ } = match opened {
+            Ok(backing) => backing,
             Err(error) => {
                 // We may be called on another runtime, where dropping one is a panic.
                 runtime.shutdown_background();
@@ -164,14 +109,15 @@ impl AuditLog {
         };
         let stamp = Arc::new(Stamp::new(clock, instance));
         let (jobs, inbox) = mpsc::channel(QUEUE);
-        let (health, seen) = watch::channel(Health::Starting);
+        let board = Board::new(&[Part::Writer], metrics.clone());
+        let health = board.subscribe();
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
         let writer = Writer {
             store,
             stamp: Arc::clone(&stamp),
             inbox,
-            health,
+            board,
             stopping,
             metrics: metrics.clone(),
             attempt: config.deadline.max(LEAST_ATTEMPT),
@@ -189,7 +135,7 @@ impl AuditLog {
             jobs,
             deadline: config.deadline,
             metrics,
-            health: seen,
+            health,
             stop,
             stopped,
         };

@@ -1,10 +1,12 @@
 //! Which store a URL names.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
 use super::store::{self, OpenError, Store};
+use super::{Config, Durability};
 
 /// Whether a store may be made where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +24,52 @@ enum Scheme {
     Postgres,
 }
 
-/// Whether [`open`] would say that something is wrong with `config`. Needs no runtime.
+/// What an [`AuditLog`](super::AuditLog) is kept in.
+pub struct Backing {
+    /// Where records end up.
+    pub store: Arc<dyn Store>,
+    /// Where they wait for it.
+    pub spool: Spooling,
+}
+
+/// Whether there is a spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spooling {
+    /// No.
+    No,
+    /// Only what an earlier run has left there is moved to the store.
+    Leftovers(PathBuf),
+    /// A receipt means that a record is in it.
+    Yes(PathBuf),
+}
+
+/// Whether [`backing`] would say that something is wrong. Needs no runtime.
 ///
 /// # Errors
 ///
-/// Those of [`open`].
-pub fn check(config: &store::Config) -> Result<(), OpenError> {
-    match scheme(config)? {
-        Scheme::Sqlite => check_sqlite(config),
-        Scheme::Postgres => check_postgres(config),
-    }
+/// Those of [`backing`].
+pub fn check(database: &store::Config, config: &Config) -> Result<(), OpenError> {
+    let scheme = scheme(database)?;
+    match scheme {
+        Scheme::Sqlite => check_sqlite(database),
+        Scheme::Postgres => check_postgres(database),
+    }?;
+    spooling(scheme, config).map(drop)
+}
+
+/// The store that `database.url` names, and the spool before it that `config` wants.
+///
+/// # Errors
+///
+/// Those of [`open`], and if there can be no spool where one is wanted.
+///
+/// # Panics
+///
+/// As [`open`].
+pub fn backing(database: &store::Config, config: &Config) -> Result<Backing, OpenError> {
+    let spool = spooling(scheme(database)?, config)?;
+    let store = open(database)?;
+    Ok(Backing { store, spool })
 }
 
 /// The store that `config.url` names. Connects to nothing yet: a database that is away is no error
@@ -49,7 +87,31 @@ pub fn open(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
     open_for(Purpose::Write, config)
 }
 
-/// As [`open`], for those who only read: makes no file, and changes nothing.
+/// Which spool there is before a store.
+fn spooling(scheme: Scheme, config: &Config) -> Result<Spooling, OpenError> {
+    let wanted = config.durability;
+    if scheme == Scheme::Sqlite || !cfg!(feature = "sqlite") {
+        return match wanted {
+            Some(Durability::Spool) if scheme == Scheme::Sqlite => Err(OpenError::durability(
+                "must be `store` with SQLite, which is a local file itself: remove the key",
+            )),
+            Some(Durability::Spool) => Err(OpenError::durability(
+                "must be `store`: the spool needs a build with the feature `sqlite`",
+            )),
+            Some(Durability::Store) | None => Ok(Spooling::No),
+        };
+    }
+    match (wanted, &config.spool) {
+        (Some(Durability::Spool), None) => Err(OpenError::durability(
+            "must be `store` if `audit.spool` is `none`",
+        )),
+        (Some(Durability::Store), Some(path)) => Ok(Spooling::Leftovers(path.clone())),
+        (Some(Durability::Store) | None, None) => Ok(Spooling::No),
+        (Some(Durability::Spool) | None, Some(path)) => Ok(Spooling::Yes(path.clone())),
+    }
+}
+
+/// The store alone, for those who only read: makes no file, and changes nothing.
 ///
 /// # Errors
 ///

@@ -14,13 +14,14 @@ mod schema;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 use sqlx::{PgPool, Postgres};
 use uuid::Uuid;
 
 use super::record::{Record, Stored};
-use super::store::{self, BoxFuture, Error, OpenError, Query, Store};
+use super::store::{self, BoxFuture, DeadRun, Error, OpenError, Query, Store};
 
 /// For a connection from the pool, and for making it. A write waits for it, so it is short.
 const ACQUIRE: Duration = Duration::from_secs(3);
@@ -102,7 +103,15 @@ impl Store for PgStore {
         self.bounded(ROUTINE, schema::check(self))
     }
 
-    fn renew<'a>(&'a self, run_id: Uuid, instance: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+    fn missing<'a>(&'a self, ids: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Uuid>, Error>> {
+        self.bounded(ROUTINE, read::missing(self, ids))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        run_id: Uuid,
+        instance: &'a str,
+    ) -> BoxFuture<'a, Result<DateTime<Utc>, Error>> {
         self.bounded(ROUTINE, runs::renew(self, run_id, instance))
     }
 
@@ -110,7 +119,7 @@ impl Store for PgStore {
         self.bounded(ROUTINE, runs::end(self, run_id))
     }
 
-    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<Uuid>, Error>> {
+    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<DeadRun>, Error>> {
         self.bounded(ROUTINE, runs::dead(self))
     }
 
@@ -118,8 +127,8 @@ impl Store for PgStore {
         self.bounded(ROUTINE, read::open_intents(self, run_id, limit))
     }
 
-    fn bury(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
-        self.bounded(ROUTINE, runs::bury(self, run_id))
+    fn bury<'a>(&'a self, run: &'a DeadRun) -> BoxFuture<'a, Result<(), Error>> {
+        self.bounded(ROUTINE, runs::bury(self, run))
     }
 
     fn maintain(&self) -> BoxFuture<'_, Result<Vec<String>, Error>> {

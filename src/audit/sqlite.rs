@@ -16,13 +16,14 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use uuid::Uuid;
 
 use super::record::{Record, Stored};
-use super::store::{self, BoxFuture, Error, OpenError, Query, Store};
+use super::store::{self, BoxFuture, DeadRun, Error, OpenError, Query, Store};
 
 /// One writes; the others keep the lease and answer queries.
 const CONNECTIONS: u32 = 4;
@@ -197,7 +198,15 @@ impl Store for SqliteStore {
         self.bounded(ROUTINE, schema::check(self))
     }
 
-    fn renew<'a>(&'a self, run_id: Uuid, instance: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+    fn missing<'a>(&'a self, ids: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Uuid>, Error>> {
+        self.bounded(ROUTINE, read::missing(self, ids))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        run_id: Uuid,
+        instance: &'a str,
+    ) -> BoxFuture<'a, Result<DateTime<Utc>, Error>> {
         self.bounded(ROUTINE, runs::renew(self, run_id, instance))
     }
 
@@ -205,7 +214,7 @@ impl Store for SqliteStore {
         self.bounded(ROUTINE, runs::end(self, run_id))
     }
 
-    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<Uuid>, Error>> {
+    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<DeadRun>, Error>> {
         self.bounded(ROUTINE, runs::dead(self))
     }
 
@@ -213,8 +222,8 @@ impl Store for SqliteStore {
         self.bounded(ROUTINE, read::open_intents(self, run_id, limit))
     }
 
-    fn bury(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
-        self.bounded(ROUTINE, runs::bury(self, run_id))
+    fn bury<'a>(&'a self, run: &'a DeadRun) -> BoxFuture<'a, Result<(), Error>> {
+        self.bounded(ROUTINE, runs::bury(self, run))
     }
 
     fn maintain(&self) -> BoxFuture<'_, Result<Vec<String>, Error>> {

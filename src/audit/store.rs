@@ -50,23 +50,31 @@ pub trait Store: Send + Sync + 'static {
     /// [`Error::Outdated`], or [`Error::Newer`], unless the schema is what this build expects.
     fn check_schema(&self) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Says that the run lives, by the database's clock, and registers it the first time. A run
-    /// that was thought dead lives again.
-    fn renew<'a>(&'a self, run_id: Uuid, instance: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+    /// Which of `ids` are not in the store.
+    fn missing<'a>(&'a self, ids: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Uuid>, Error>>;
 
-    /// Says that the run has ended in good order.
+    /// Says that the run lives, by the database's clock, and registers it the first time. A run
+    /// that was thought dead, or was buried, lives again. Returns what the database's clock says.
+    fn renew<'a>(
+        &'a self,
+        run_id: Uuid,
+        instance: &'a str,
+    ) -> BoxFuture<'a, Result<DateTime<Utc>, Error>>;
+
+    /// Says that the run has ended: all that it had to say is in the store. Digs it out if it was
+    /// buried, because it may have said something since.
     fn end(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>>;
 
     /// The runs that have ended, or were not renewed for [`DEAD_AFTER_SECONDS`], and have not been
     /// buried.
-    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<Uuid>, Error>>;
+    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<DeadRun>, Error>>;
 
     /// At most `limit` intents of the run `run_id` that have no outcome.
     fn open_intents(&self, run_id: Uuid, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, Error>>;
 
-    /// Says that the dead run `run_id` has no open intents left; nothing happens if it was renewed
-    /// meanwhile.
-    fn bury(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>>;
+    /// Says that the dead run has no open intents left; nothing happens if anything was heard of it
+    /// since [`dead_runs`](Self::dead_runs).
+    fn bury<'a>(&'a self, run: &'a DeadRun) -> BoxFuture<'a, Result<(), Error>>;
 
     /// What must be done now and then, months ahead: partitions. Returns what the operator should
     /// know, a sentence each.
@@ -77,6 +85,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Closes all connections.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A run of which nothing more is heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadRun {
+    /// The run.
+    pub run_id: Uuid,
+    /// When it was last renewed, by the database's clock.
+    pub renewed_at: DateTime<Utc>,
+    /// When it ended in good order, if it did.
+    pub ended_at: Option<DateTime<Utc>>,
 }
 
 /// A run that was not renewed for so long is dead: six renewals missed.

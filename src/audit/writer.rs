@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::log::chain;
+use super::health::{Board, Part, Trouble, chain};
 use super::metrics::Metrics;
 use super::record::{Outcome, Record, Stamp};
 use super::store::{self, Store};
-use super::{Health, Lost, Patience, lease};
+use super::{Lost, Patience, lease};
 
 /// How many records one statement takes.
 const BATCH: usize = 256;
@@ -44,7 +44,7 @@ pub(super) struct Writer {
     pub(super) store: Arc<dyn Store>,
     pub(super) stamp: Arc<Stamp>,
     pub(super) inbox: mpsc::Receiver<Job>,
-    pub(super) health: watch::Sender<Health>,
+    pub(super) board: Board,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) metrics: Metrics,
     /// How long the store may take for one attempt.
@@ -128,7 +128,10 @@ impl Writer {
                     store.migrate().await?;
                 }
                 store.check_schema().await?;
-                store.renew(stamp.run_id(), stamp.instance()).await
+                store
+                    .renew(stamp.run_id(), stamp.instance())
+                    .await
+                    .map(drop)
             };
             self.metrics.queue(self.inbox.len());
             // Migrating may take its time: it has deadlines of its own.
@@ -298,26 +301,12 @@ impl Writer {
 
     /// Says once when the store goes, and once when it comes back.
     fn report(&self, error: Option<&store::Error>) {
-        let now = match error {
+        let trouble = match error {
             // The store answered, and that is what is asked here.
-            None | Some(store::Error::Refused(_)) => Health::Recording,
-            Some(error) => Health::of(error),
+            None | Some(store::Error::Refused(_)) => None,
+            Some(error) => Some(Trouble::of(error)),
         };
-        self.health.send_if_modified(|health| {
-            let changed = *health != now;
-            match &now {
-                Health::Recording if changed => tracing::info!("the trail is being recorded"),
-                Health::Failing { code, message } if changed => {
-                    tracing::error!(code, "the trail cannot be recorded: {message}");
-                }
-                Health::Starting | Health::Recording | Health::Failing { .. } => {}
-            }
-            if changed {
-                *health = now.clone();
-            }
-            changed
-        });
-        self.metrics.recording(matches!(now, Health::Recording));
+        self.board.say(Part::Writer, trouble);
     }
 }
 

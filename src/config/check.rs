@@ -17,6 +17,8 @@ const LONGEST: Duration = Duration::from_hours(24);
 const SHORTEST_HEAD: usize = 8192;
 /// Each connection may hold that much.
 const LONGEST_HEAD: usize = 16 << 20;
+/// A few thousand records.
+const LEAST_SPOOL: u64 = 4 << 20;
 /// Room for so many is made for every head that is read, however many it has.
 const MOST_FIELDS: usize = 10_000;
 
@@ -38,6 +40,7 @@ pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
         }
         refuse_endless(key, wait, mistakes);
     }
+    refuse_endless("audit.keep_shipped", config.audit.keep_shipped, mistakes);
     refuse_endless("identity.cache", config.identity.cache, mistakes);
     refuse_endless("server.drain", config.server.drain, mistakes);
     if config.policy.body_limit == 0 {
@@ -60,6 +63,12 @@ pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
         mistakes.add(
             "limits.heads",
             format!("must be from {SHORTEST_HEAD} to {LONGEST_HEAD} bytes"),
+        );
+    }
+    if config.audit.spool_limit < LEAST_SPOOL {
+        mistakes.add(
+            "audit.spool_limit",
+            format!("must be at least {LEAST_SPOOL} bytes"),
         );
     }
     check_database(config, mistakes);
@@ -154,7 +163,7 @@ fn check_database(config: &Config, mistakes: &mut Mistakes) {
     };
     if let Some(text) = text {
         mistakes.add("database.url", text);
-    } else if let Err(error) = audit::check(&config.database) {
+    } else if let Err(error) = audit::check(&config.database, &config.audit) {
         mistakes.add(error.key(), error.reason());
     }
     if config.database.max_connections == 0 {

@@ -17,7 +17,7 @@ use super::listen::body::ClientBody;
 use super::listen::metrics::Metrics;
 use super::listen::pace::Pace;
 use super::listen::{Limits, Peer, Shared};
-use crate::audit::{self, AuditLog, Health};
+use crate::audit::{self, AuditLog};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::guard::{self, GuardLayer, Replay};
@@ -58,7 +58,7 @@ pub(super) async fn open_trail(
     // Nobody else takes care of a file.
     let migrate = database.migrate || database.url.expose_secret().starts_with("sqlite:");
     let audit = AuditLog::start(
-        || audit::open(database).map_err(Error::from),
+        || audit::backing(database, &config.audit).map_err(Error::from),
         &config.audit,
         Arc::new(SystemClock),
         &instance,
@@ -66,15 +66,12 @@ pub(super) async fn open_trail(
         audit::Metrics::new(registry),
     )?;
     let mut health = audit.health();
-    let first = health.wait_for(|health| *health != Health::Starting);
+    let first = health.wait_for(|health| !health.is_starting());
     let first = timeout(FIRST_WORD, first).await;
     if let Ok(Ok(health)) = first
-        && let Health::Failing {
-            code: Health::OUTDATED | Health::NEWER | Health::ENCODING,
-            message,
-        } = &*health
+        && let Some(trouble) = health.troubles().find(|trouble| trouble.is_lasting())
     {
-        return Err(Error::Outdated(message.clone()));
+        return Err(Error::Outdated(trouble.message.clone()));
     }
     Ok(audit)
 }

@@ -74,7 +74,8 @@ fn the_sample_names_every_key() {
     let text = fs::read_to_string(SAMPLE)
         .unwrap()
         .replace("# password_file", "password_file")
-        .replace("# ca_file", "ca_file");
+        .replace("# ca_file", "ca_file")
+        .replace("# durability", "durability");
     let sample: toml::Table = text.parse().unwrap();
     assert_eq!(sample.len(), sections().len());
     for (section, keys) in sections() {

@@ -82,7 +82,7 @@ async fn an_axum_homeserver_mounts_the_guard_around_its_router() {
     let mut registry = Registry::default();
     let config = guard::Config::default();
     let audit = AuditLog::start(
-        || audit::open(&database).map_err(StartError::from),
+        || audit::backing(&database, &config.audit).map_err(StartError::from),
         &config.audit,
         Arc::new(SystemClock),
         "homeserver",
@@ -90,11 +90,7 @@ async fn an_axum_homeserver_mounts_the_guard_around_its_router() {
         audit::Metrics::new(&mut registry),
     )
     .unwrap();
-    audit
-        .health()
-        .wait_for(|health| *health == Health::Recording)
-        .await
-        .unwrap();
+    audit.health().wait_for(Health::is_recording).await.unwrap();
 
     let metrics = identity::Metrics::new(&mut registry);
     let identify = Through::<_, Body>::new(homeserver(), &config.identity, metrics);

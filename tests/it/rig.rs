@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use key_backup_gateway::audit::record::Stored;
 use key_backup_gateway::audit::store::{Query, Store};
-use key_backup_gateway::audit::{self, AuditLog, OpenError};
+use key_backup_gateway::audit::{self, AuditLog, Backing, OpenError};
 use key_backup_gateway::clock::SystemClock;
 use key_backup_gateway::guard::{self, Guard, GuardLayer};
 use key_backup_gateway::identity::{self, Through};
@@ -73,9 +73,10 @@ impl Rig {
         let mut switched = None;
         let audit = AuditLog::start(
             || {
-                let store = Arc::new(Switched::new(audit::open(&database)?));
+                let backing = audit::backing(&database, &config.audit)?;
+                let store = Arc::new(Switched::new(backing.store));
                 switched = Some(Arc::clone(&store));
-                Ok::<_, Failed>(store as Arc<dyn Store>)
+                Ok::<_, Failed>(Backing { store, ..backing })
             },
             &config.audit,
             Arc::new(SystemClock),
@@ -86,7 +87,7 @@ impl Rig {
         .unwrap();
         audit
             .health()
-            .wait_for(|health| *health == audit::Health::Recording)
+            .wait_for(audit::Health::is_recording)
             .await
             .unwrap();
 

@@ -66,14 +66,17 @@ conformance! {
         filters_add_up,
         an_open_intent_reads_as_unanswered,
         an_exchange_is_both_its_records_oldest_first,
+        what_is_missing_is_named,
     }
     runs: {
         a_run_that_is_renewed_lives,
         a_run_that_was_not_renewed_is_dead,
         a_run_that_ended_is_dead_at_once,
         a_buried_run_is_dead_no_more,
-        a_living_run_cannot_be_buried,
-        a_run_renewed_after_it_was_thought_dead_lives_again,
+        a_run_of_which_something_was_heard_meanwhile_is_not_buried,
+        a_buried_run_that_is_renewed_lives_again,
+        a_buried_run_that_ends_is_looked_at_again,
+        renewing_says_what_the_databases_clock_says,
         open_intents_are_those_of_the_run_without_an_outcome,
         open_intents_stop_at_the_limit,
     }

@@ -64,6 +64,11 @@ const OPEN_INTENTS: &str = select!(
     LIMIT $2"
 );
 
+const MISSING: &str = "
+    SELECT id FROM unnest($1::uuid[]) AS asked (id)
+    WHERE NOT EXISTS (SELECT FROM audit_record AS record WHERE record.id = asked.id)
+";
+
 /// See [`Store::page`](crate::audit::store::Store::page).
 pub(super) async fn page(store: &PgStore, query: &Query) -> Result<Vec<Stored>, Error> {
     let rows = sqlx::query_as(PAGE)
@@ -97,6 +102,20 @@ pub(super) async fn open_intents(
             .bind(i64::from(limit)),
     )
     .await
+}
+
+/// See [`Store::missing`](crate::audit::store::Store::missing).
+pub(super) async fn missing(store: &PgStore, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+    let mut held = store.hold().await?;
+    let mut transaction = held.begin_with(BEGIN).await?;
+    let missing = sqlx::query_scalar(MISSING)
+        .bind(ids)
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    held.release();
+    Ok(missing)
 }
 
 type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Postgres, Row, sqlx::postgres::PgArguments>;

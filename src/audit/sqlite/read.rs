@@ -53,6 +53,12 @@ const OPEN_INTENTS: &str = select!(
     LIMIT ?2"
 );
 
+/// The ids are one JSON text.
+const MISSING: &str = "
+    SELECT unhex(value) FROM json_each(?1)
+    WHERE NOT EXISTS (SELECT 1 FROM audit_record WHERE id = unhex(value))
+";
+
 /// See [`Store::page`](crate::audit::store::Store::page).
 pub(super) async fn page(store: &SqliteStore, query: &Query) -> Result<Vec<Stored>, Error> {
     let rows = sqlx::query_as(PAGE)
@@ -90,6 +96,15 @@ pub(super) async fn open_intents(
             .bind(i64::from(limit)),
     )
     .await
+}
+
+/// See [`Store::missing`](crate::audit::store::Store::missing).
+pub(super) async fn missing(store: &SqliteStore, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+    let ids: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
+    Ok(sqlx::query_scalar(MISSING)
+        .bind(serde_json::json!(ids).to_string())
+        .fetch_all(&store.pool)
+        .await?)
 }
 
 type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, SqliteArguments>;

@@ -1,10 +1,11 @@
 //! Leases: which runs live, by SQLite's clock alone.
 
+use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteArguments;
 use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::audit::store::{DEAD_AFTER_SECONDS, Error};
+use crate::audit::store::{DEAD_AFTER_SECONDS, DeadRun, Error};
 
 const MICROS: i64 = 1_000_000;
 
@@ -24,28 +25,40 @@ const RENEW: &str = now!(
     "INSERT INTO audit_run (run_id, instance) VALUES (?1, ?2)
     ON CONFLICT (run_id) DO UPDATE
     SET ended_at = NULL, buried_at = NULL, renewed_at = ",
-    ""
+    " RETURNING renewed_at"
 );
 
-const END: &str = now!("UPDATE audit_run SET ended_at = ", " WHERE run_id = ?1");
+const END: &str = now!(
+    "UPDATE audit_run SET buried_at = NULL, ended_at = ",
+    " WHERE run_id = ?1"
+);
 
 const DEAD: &str = now!(
-    "SELECT run_id FROM audit_run
+    "SELECT run_id, renewed_at, ended_at FROM audit_run
     WHERE buried_at IS NULL AND (ended_at IS NOT NULL OR renewed_at < ",
     " - ?1)
     ORDER BY run_id"
 );
 
 const BURY: &str = now!(
-    "UPDATE audit_run SET buried_at = now
-    FROM (SELECT ",
-    " AS now)
-    WHERE run_id = ?1 AND buried_at IS NULL AND (ended_at IS NOT NULL OR renewed_at < now - ?2)"
+    "UPDATE audit_run SET buried_at = ",
+    " WHERE run_id = ?1 AND buried_at IS NULL AND renewed_at = ?2 AND ended_at IS ?3"
 );
 
 /// See [`Store::renew`](crate::audit::store::Store::renew).
-pub(super) async fn renew(store: &SqliteStore, run_id: Uuid, instance: &str) -> Result<(), Error> {
-    execute(store, sqlx::query(RENEW).bind(run_id).bind(instance)).await
+pub(super) async fn renew(
+    store: &SqliteStore,
+    run_id: Uuid,
+    instance: &str,
+) -> Result<DateTime<Utc>, Error> {
+    let mut transaction = store.begin_write().await?;
+    let now = sqlx::query_scalar(RENEW)
+        .bind(run_id)
+        .bind(instance)
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(time(now))
 }
 
 /// See [`Store::end`](crate::audit::store::Store::end).
@@ -54,16 +67,33 @@ pub(super) async fn end(store: &SqliteStore, run_id: Uuid) -> Result<(), Error> 
 }
 
 /// See [`Store::bury`](crate::audit::store::Store::bury).
-pub(super) async fn bury(store: &SqliteStore, run_id: Uuid) -> Result<(), Error> {
-    execute(store, sqlx::query(BURY).bind(run_id).bind(dead_after())).await
+pub(super) async fn bury(store: &SqliteStore, run: &DeadRun) -> Result<(), Error> {
+    let bury = sqlx::query(BURY)
+        .bind(run.run_id)
+        .bind(run.renewed_at.timestamp_micros())
+        .bind(run.ended_at.map(|time| time.timestamp_micros()));
+    execute(store, bury).await
 }
 
 /// See [`Store::dead_runs`](crate::audit::store::Store::dead_runs).
-pub(super) async fn dead(store: &SqliteStore) -> Result<Vec<Uuid>, Error> {
-    Ok(sqlx::query_scalar(DEAD)
-        .bind(dead_after())
+pub(super) async fn dead(store: &SqliteStore) -> Result<Vec<DeadRun>, Error> {
+    let dead: Vec<(Uuid, i64, Option<i64>)> = sqlx::query_as(DEAD)
+        .bind(i64::from(DEAD_AFTER_SECONDS) * MICROS)
         .fetch_all(&store.pool)
-        .await?)
+        .await?;
+    let dead = dead
+        .into_iter()
+        .map(|(run_id, renewed_at, ended_at)| DeadRun {
+            run_id,
+            renewed_at: time(renewed_at),
+            ended_at: ended_at.map(time),
+        });
+    Ok(dead.collect())
+}
+
+/// What SQLite's clock says; 1970 for what no calendar has.
+fn time(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
 type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
@@ -73,8 +103,4 @@ async fn execute(store: &SqliteStore, statement: Statement<'_>) -> Result<(), Er
     statement.execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
-}
-
-fn dead_after() -> i64 {
-    i64::from(DEAD_AFTER_SECONDS) * MICROS
 }

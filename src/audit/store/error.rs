@@ -73,6 +73,20 @@ pub struct OpenError {
 // === impl Error ===
 
 impl Error {
+    /// A stable code for alerts.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "store_unavailable",
+            Self::Refused(_) => "store_refused",
+            Self::Outdated { .. } => "schema_outdated",
+            Self::Newer { .. } => "schema_newer",
+            Self::Encoding { .. } => "database_encoding",
+            Self::Migrate(_) => "migration_failed",
+            Self::Unreadable { .. } => "store_unreadable",
+        }
+    }
+
     /// The operation took longer than it may.
     pub(in crate::audit) fn too_slow() -> Self {
         Self::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
@@ -183,6 +197,14 @@ impl OpenError {
     pub(in crate::audit) fn url(reason: impl Into<String>) -> Self {
         Self {
             key: "database.url",
+            reason: reason.into(),
+            source: None,
+        }
+    }
+
+    pub(in crate::audit) fn durability(reason: impl Into<String>) -> Self {
+        Self {
+            key: "audit.durability",
             reason: reason.into(),
             source: None,
         }

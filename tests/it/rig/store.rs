@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use key_backup_gateway::audit::record::{Record, Stored};
-use key_backup_gateway::audit::store::{BoxFuture, Error, Query, Store};
+use key_backup_gateway::audit::store::{BoxFuture, DeadRun, Error, Query, Store};
 use uuid::Uuid;
 
 /// What appending does.
@@ -97,7 +98,15 @@ impl Store for Switched {
         self.store.check_schema()
     }
 
-    fn renew<'a>(&'a self, run_id: Uuid, instance: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+    fn missing<'a>(&'a self, ids: &'a [Uuid]) -> BoxFuture<'a, Result<Vec<Uuid>, Error>> {
+        self.store.missing(ids)
+    }
+
+    fn renew<'a>(
+        &'a self,
+        run_id: Uuid,
+        instance: &'a str,
+    ) -> BoxFuture<'a, Result<DateTime<Utc>, Error>> {
         self.store.renew(run_id, instance)
     }
 
@@ -105,7 +114,7 @@ impl Store for Switched {
         self.store.end(run_id)
     }
 
-    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<Uuid>, Error>> {
+    fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<DeadRun>, Error>> {
         self.store.dead_runs()
     }
 
@@ -113,8 +122,8 @@ impl Store for Switched {
         self.store.open_intents(run_id, limit)
     }
 
-    fn bury(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
-        self.store.bury(run_id)
+    fn bury<'a>(&'a self, run: &'a DeadRun) -> BoxFuture<'a, Result<(), Error>> {
+        self.store.bury(run)
     }
 
     fn maintain(&self) -> BoxFuture<'_, Result<Vec<String>, Error>> {

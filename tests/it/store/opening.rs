@@ -1,12 +1,12 @@
 //! Opening connects to nothing, and says which key of the configuration is wrong.
 
 use key_backup_gateway::audit::store::Config;
-use key_backup_gateway::audit::{check, open, open_existing};
+use key_backup_gateway::audit::{self, check, open, open_existing};
 
 use super::bench::config;
 
 fn refusal(config: &Config) -> (&'static str, String) {
-    let error = check(config).expect_err("the configuration is wrong");
+    let error = check(config, &audit::Config::default()).expect_err("the configuration is wrong");
     // Where there is no runtime this would be a panic, if it were not refused.
     assert_eq!(
         open(config).err().map(|error| error.to_string()),

@@ -272,3 +272,17 @@ pub(crate) async fn an_exchange_is_both_its_records_oldest_first(bench: &Bench) 
     assert_eq!(exchange[0].facts.phase, Some(Phase::Intent));
     assert!(store.exchange(Uuid::nil()).await.unwrap().is_empty());
 }
+
+pub(crate) async fn what_is_missing_is_named(bench: &Bench) {
+    let store = bench.migrated().await;
+    let gateway = Gateway::new();
+    let (there, gone) = (gateway.intent(), gateway.intent());
+    store.append(std::slice::from_ref(&there)).await.unwrap();
+
+    assert_eq!(
+        store.missing(&[there.id, gone.id]).await.unwrap(),
+        [gone.id]
+    );
+    assert!(store.missing(&[there.id]).await.unwrap().is_empty());
+    assert!(store.missing(&[]).await.unwrap().is_empty());
+}

@@ -1,7 +1,9 @@
 //! Leases, and the intents that dead runs leave behind.
 
+use chrono::TimeDelta;
 use key_backup_gateway::audit::record::Outcome;
-use key_backup_gateway::audit::store::DEAD_AFTER_SECONDS;
+use key_backup_gateway::audit::store::{DEAD_AFTER_SECONDS, Store};
+use key_backup_gateway::clock::{Clock as _, SystemClock};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -9,12 +11,23 @@ use crate::store::bench::{Bench, Gateway, ids};
 
 const RUN: Uuid = Uuid::from_u128(7);
 
+async fn dead(store: &dyn Store) -> Vec<Uuid> {
+    let dead = store.dead_runs().await.unwrap();
+    dead.iter().map(|run| run.run_id).collect()
+}
+
+async fn bury_all(store: &dyn Store) {
+    for run in store.dead_runs().await.unwrap() {
+        store.bury(&run).await.unwrap();
+    }
+}
+
 pub(crate) async fn a_run_that_is_renewed_lives(bench: &Bench) {
     let store = bench.migrated().await;
     store.renew(RUN, "gateway-1").await.unwrap();
     bench.age_runs(DEAD_AFTER_SECONDS - 5).await;
 
-    assert!(store.dead_runs().await.unwrap().is_empty());
+    assert!(dead(&*store).await.is_empty());
 }
 
 pub(crate) async fn a_run_that_was_not_renewed_is_dead(bench: &Bench) {
@@ -23,7 +36,7 @@ pub(crate) async fn a_run_that_was_not_renewed_is_dead(bench: &Bench) {
     bench.age_runs(DEAD_AFTER_SECONDS + 1).await;
     store.renew(Uuid::max(), "gateway-1").await.unwrap();
 
-    assert_eq!(store.dead_runs().await.unwrap(), [RUN]);
+    assert_eq!(dead(&*store).await, [RUN]);
 }
 
 pub(crate) async fn a_run_that_ended_is_dead_at_once(bench: &Bench) {
@@ -31,45 +44,74 @@ pub(crate) async fn a_run_that_ended_is_dead_at_once(bench: &Bench) {
     store.renew(RUN, "gateway-1").await.unwrap();
     store.end(RUN).await.unwrap();
 
-    assert_eq!(store.dead_runs().await.unwrap(), [RUN]);
+    let dead = store.dead_runs().await.unwrap();
+    assert_eq!(dead[0].run_id, RUN);
+    assert!(dead[0].ended_at >= Some(dead[0].renewed_at));
 }
 
 pub(crate) async fn a_buried_run_is_dead_no_more(bench: &Bench) {
     let store = bench.migrated().await;
     store.renew(RUN, "gateway-1").await.unwrap();
     bench.age_runs(DEAD_AFTER_SECONDS + 1).await;
-    store.bury(RUN).await.unwrap();
+    bury_all(&*store).await;
 
-    assert!(store.dead_runs().await.unwrap().is_empty());
+    assert!(dead(&*store).await.is_empty());
 }
 
-pub(crate) async fn a_living_run_cannot_be_buried(bench: &Bench) {
-    let store = bench.migrated().await;
-    store.renew(RUN, "gateway-1").await.unwrap();
-    store.bury(RUN).await.unwrap();
-    bench.age_runs(DEAD_AFTER_SECONDS + 1).await;
-
-    assert_eq!(store.dead_runs().await.unwrap(), [RUN]);
-}
-
-pub(crate) async fn a_run_renewed_after_it_was_thought_dead_lives_again(bench: &Bench) {
+pub(crate) async fn a_run_of_which_something_was_heard_meanwhile_is_not_buried(bench: &Bench) {
     let store = bench.migrated().await;
     store.renew(RUN, "gateway-1").await.unwrap();
     bench.age_runs(DEAD_AFTER_SECONDS + 1).await;
-    assert_eq!(store.dead_runs().await.unwrap(), [RUN]);
-    // Between the question and the burial.
+    let found = store.dead_runs().await.unwrap();
+    // Between the question and the burial it lives, says something, and dies.
     store.renew(RUN, "gateway-1").await.unwrap();
-    store.bury(RUN).await.unwrap();
-    assert!(store.dead_runs().await.unwrap().is_empty());
+    store.bury(&found[0]).await.unwrap();
+    assert!(dead(&*store).await.is_empty());
     bench.age_runs(DEAD_AFTER_SECONDS + 1).await;
-    assert_eq!(store.dead_runs().await.unwrap(), [RUN]);
+    assert_eq!(dead(&*store).await, [RUN]);
 
-    // And after it.
-    store.bury(RUN).await.unwrap();
+    // The same with an end in good order.
+    let found = store.dead_runs().await.unwrap();
+    store.end(RUN).await.unwrap();
+    store.bury(&found[0]).await.unwrap();
+    assert_eq!(dead(&*store).await, [RUN]);
+}
+
+pub(crate) async fn a_buried_run_that_is_renewed_lives_again(bench: &Bench) {
+    let store = bench.migrated().await;
     store.renew(RUN, "gateway-1").await.unwrap();
-    assert!(store.dead_runs().await.unwrap().is_empty());
     bench.age_runs(DEAD_AFTER_SECONDS + 1).await;
-    assert_eq!(store.dead_runs().await.unwrap(), [RUN]);
+    bury_all(&*store).await;
+    store.renew(RUN, "gateway-1").await.unwrap();
+
+    assert!(dead(&*store).await.is_empty());
+    bench.age_runs(DEAD_AFTER_SECONDS + 1).await;
+    assert_eq!(dead(&*store).await, [RUN]);
+}
+
+pub(crate) async fn a_buried_run_that_ends_is_looked_at_again(bench: &Bench) {
+    let store = bench.migrated().await;
+    store.renew(RUN, "gateway-1").await.unwrap();
+    store.end(RUN).await.unwrap();
+    bury_all(&*store).await;
+    store.end(RUN).await.unwrap();
+
+    assert_eq!(dead(&*store).await, [RUN]);
+}
+
+pub(crate) async fn renewing_says_what_the_databases_clock_says(bench: &Bench) {
+    let store = bench.migrated().await;
+    let before = SystemClock.now();
+    let now = store.renew(RUN, "gateway-1").await.unwrap();
+    let again = store.renew(RUN, "gateway-1").await.unwrap();
+    let after = SystemClock.now();
+
+    // SQLite's clock has milliseconds.
+    let least = before - TimeDelta::milliseconds(1);
+    assert!(
+        least <= now && now <= again && again <= after,
+        "{before} {now} {again} {after}"
+    );
 }
 
 pub(crate) async fn open_intents_are_those_of_the_run_without_an_outcome(bench: &Bench) {
