@@ -1,4 +1,4 @@
-//! A row of `audit_record` as both stores give it: times in microseconds, JSON as text.
+//! A row of `audit_record` as both stores and the spool give it: times in microseconds, JSON as text.
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -10,12 +10,15 @@ use crate::matrix::{Action, EventType, Preference};
 
 /// One row.
 #[derive(sqlx::FromRow)]
+#[cfg_attr(feature = "sqlite", derive(serde::Deserialize))]
 pub(super) struct Row {
     id: Uuid,
     kind: String,
     exchange_id: Option<Uuid>,
     phase: Option<String>,
     recorded_at: i64,
+    /// Nothing in the spool: it was not stored yet.
+    #[cfg_attr(feature = "sqlite", serde(default))]
     stored_at: i64,
     instance: String,
     run_id: Uuid,
@@ -29,11 +32,17 @@ pub(super) struct Row {
     client_address: Option<String>,
     client_chain: Option<String>,
     user_agent: Option<String>,
+    #[cfg_attr(feature = "sqlite", serde(default, deserialize_with = "from_hex"))]
     claimed_salt: Option<Vec<u8>>,
+    #[cfg_attr(feature = "sqlite", serde(default, deserialize_with = "from_hex"))]
     authenticated_salt: Option<Vec<u8>>,
+    #[cfg_attr(feature = "sqlite", serde(default, deserialize_with = "from_hex"))]
     client_salt: Option<Vec<u8>>,
+    #[cfg_attr(feature = "sqlite", serde(default, deserialize_with = "from_hex"))]
     claimed_commitment: Option<Vec<u8>>,
+    #[cfg_attr(feature = "sqlite", serde(default, deserialize_with = "from_hex"))]
     authenticated_commitment: Option<Vec<u8>>,
+    #[cfg_attr(feature = "sqlite", serde(default, deserialize_with = "from_hex"))]
     client_commitment: Option<Vec<u8>>,
     preference: Option<String>,
     verdict: Option<String>,
@@ -43,6 +52,7 @@ pub(super) struct Row {
     errcode: Option<String>,
     request_id: Option<String>,
     traceparent: Option<String>,
+    #[cfg_attr(feature = "sqlite", serde(default, deserialize_with = "from_hex"))]
     body_sha256: Option<Vec<u8>>,
     duration_us: Option<i64>,
     detail: Option<String>,
@@ -51,6 +61,14 @@ pub(super) struct Row {
 /// Says which column of which record cannot be read.
 #[derive(Clone, Copy)]
 struct Reader(Uuid);
+
+#[cfg(feature = "sqlite")]
+fn from_hex<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
+    let text: Option<String> = serde::Deserialize::deserialize(from)?;
+    text.map(hex::decode)
+        .transpose()
+        .map_err(serde::de::Error::custom)
+}
 
 /// The rows as records.
 ///

@@ -6,9 +6,10 @@
 //! written to a file that was removed or replaced meanwhile.
 
 mod append;
+pub(super) mod line;
 mod read;
 mod runs;
-mod schema;
+pub(super) mod schema;
 
 use std::fs::Metadata;
 use std::io;

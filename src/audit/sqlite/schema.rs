@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migrator};
 
 use super::SqliteStore;
@@ -33,7 +34,7 @@ const VERSION: &str = "SELECT coalesce(max(version), 0) FROM audit_migration WHE
 /// See [`Store::migrate`](crate::audit::store::Store::migrate).
 pub(super) async fn migrate(store: &SqliteStore) -> Result<(), Error> {
     make_file(&store.path).map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
-    use_wal(store).await?;
+    use_wal(&store.pool).await?;
     let mut transaction = store.begin_write().await?;
     match MIGRATOR.run_direct(None, &mut *transaction, false).await {
         Err(MigrateError::VersionMissing(found)) => compare_versions(found, &MIGRATOR)?,
@@ -44,17 +45,18 @@ pub(super) async fn migrate(store: &SqliteStore) -> Result<(), Error> {
     Ok(())
 }
 
-async fn use_wal(store: &SqliteStore) -> Result<(), Error> {
+/// Puts the file into WAL mode, if it is not.
+pub(in crate::audit) async fn use_wal(pool: &SqlitePool) -> Result<(), sqlx::Error> {
     loop {
         match sqlx::query_scalar::<_, String>(USE_WAL)
-            .fetch_one(&store.pool)
+            .fetch_one(pool)
             .await
         {
             Ok(mode) if mode == "wal" => return Ok(()),
             // Busy, and so the old mode is kept.
             Ok(_) => {}
             Err(error) if is_busy(&error) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         tokio::time::sleep(WAL_RETRY).await;
     }
@@ -87,7 +89,7 @@ pub(super) async fn check(store: &SqliteStore) -> Result<(), Error> {
 
 /// An empty file that is its owner's alone. SQLite gives its companions (`-wal`, `-shm`) the mode of
 /// the file.
-fn make_file(path: &Path) -> io::Result<()> {
+pub(in crate::audit) fn make_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -1,0 +1,336 @@
+//! What the store has not taken yet: a local file in SQLite's format.
+//!
+//! # Promise
+//!
+//! - What was appended survives the death of the process and of the machine (`synchronous = FULL`).
+//! - It comes out in the order in which it went in, whoever put it in: two processes may use one spool,
+//!   the old and the new at a restart. One of them ships.
+//! - What was damaged is found, set aside under another name, and reported; what can be read of it is
+//!   saved. Nothing is skipped in silence: records are numbered without gaps and have digests, and
+//!   how many there should be stands in a file beside.
+//! - It takes no more bytes than it may. What was shipped goes first.
+
+mod damage;
+mod error;
+mod file;
+mod head;
+mod locks;
+mod shipping;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::{Sqlite, Transaction};
+use tokio::sync::{Notify, RwLock, RwLockReadGuard};
+use uuid::Uuid;
+
+pub(super) use self::error::Error;
+pub(super) use self::file::Spooled;
+use self::file::SpoolFile;
+use self::head::Head;
+use self::locks::Held;
+pub(super) use self::locks::LocalRun;
+use super::Config;
+use super::health::{Board, Part, Trouble};
+use super::metrics::Metrics;
+use super::record::{Facts, Kind, Record, Stamp};
+
+/// Counted without what SQLite keeps for later.
+const USED: &str = "
+    SELECT (page_count - freelist_count) * page_size
+    FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()
+";
+
+/// Some thousand of the oldest that were shipped.
+const MAKE_ROOM: &str = "
+    DELETE FROM spool_record
+    WHERE seq <= (SELECT shipped FROM spool_state)
+        AND seq < (SELECT min(seq) FROM spool_record) + 4096
+";
+
+/// The spool, as the writer and the shipper share it.
+pub(super) struct Spool {
+    path: PathBuf,
+    limit: u64,
+    keep: Duration,
+    stamp: Arc<Stamp>,
+    board: Board,
+    metrics: Metrics,
+    /// `None` until it could be opened.
+    file: RwLock<Option<SpoolFile>>,
+    shipped: AtomicI64,
+    /// The lock on shipping, if this process has it.
+    shipping: Mutex<Option<Held>>,
+    /// Says that this run lives.
+    run: Mutex<Option<Held>>,
+    /// Something was appended.
+    news: Notify,
+}
+
+// === impl Spool ===
+
+impl Spool {
+    /// The spool at `path`. Opens nothing yet.
+    pub(super) fn new(
+        path: PathBuf,
+        config: &Config,
+        stamp: Arc<Stamp>,
+        board: Board,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            path,
+            limit: config.spool_limit,
+            keep: config.keep_shipped,
+            stamp,
+            board,
+            metrics,
+            file: RwLock::default(),
+            shipped: AtomicI64::default(),
+            shipping: Mutex::default(),
+            run: Mutex::default(),
+            news: Notify::new(),
+        }
+    }
+
+    /// Opens the file, made if it is not there, and says that this run lives.
+    pub(super) async fn open(self: &Arc<Self>) -> Result<(), Error> {
+        self.mend(None).await?;
+        let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        if run.is_none() {
+            let held = locks::hold_run(&self.path, self.stamp.run_id(), self.stamp.instance())?;
+            *run = Some(held);
+        }
+        Ok(())
+    }
+
+    /// Appends `batch`: all of it, or nothing.
+    pub(super) async fn append(self: &Arc<Self>, batch: &[Record]) -> Result<(), Error> {
+        let seen = match self.try_append(batch).await {
+            Err((seen, Error::Damaged(why))) => seen.map(|spool_id| (spool_id, why)),
+            Err((_, Error::Moved)) => None,
+            result => return result.map_err(|(_, error)| error),
+        };
+        self.mend(seen).await?;
+        self.try_append(batch).await.map_err(|(_, error)| error)
+    }
+
+    /// An error comes with the spool that it was found in.
+    async fn try_append(&self, batch: &[Record]) -> Result<(), (Option<Uuid>, Error)> {
+        let guard = self.file.read().await;
+        let Some(file) = guard.as_ref() else {
+            return Err((None, Error::Moved));
+        };
+        let append = async {
+            let mut transaction = file.begin_write().await?;
+            self.check_place(file)?;
+            self.make_room(&mut transaction).await?;
+            let written = file::append(&mut transaction, batch, self.now()).await?;
+            transaction.commit().await?;
+            // Else it was committed to a file that another process has just set aside.
+            self.check_place(file)?;
+            Ok(written)
+        };
+        let written = append
+            .await
+            .map_err(|error| (Some(file.spool_id), error))?;
+        self.note(file, written);
+        self.news.notify_one();
+        Ok(())
+    }
+
+    fn check_place(&self, file: &SpoolFile) -> Result<(), Error> {
+        if file::file_id(&self.path)? == file.file_id {
+            Ok(())
+        } else {
+            Err(Error::Moved)
+        }
+    }
+
+    async fn make_room(&self, transaction: &mut Transaction<'static, Sqlite>) -> Result<(), Error> {
+        let used: i64 = sqlx::query_scalar(USED).fetch_one(&mut **transaction).await?;
+        if u64::try_from(used).unwrap_or_default() < self.limit {
+            return Ok(());
+        }
+        let done = sqlx::query(MAKE_ROOM).execute(&mut **transaction).await?;
+        if done.rows_affected() == 0 {
+            let limit = self.limit;
+            return Err(Error::Full { limit });
+        }
+        Ok(())
+    }
+
+    /// What the spool holds at least, for whoever opens it after us.
+    fn note(&self, file: &SpoolFile, written: i64) {
+        let head = Head {
+            spool_id: file.spool_id,
+            written,
+            shipped: self.shipped.load(Ordering::Relaxed),
+        };
+        // The commit stands without it; only a later damage might go unseen.
+        if let Err(error) = file.note.write(head) {
+            tracing::warn!(%error, "the spool's head could not be noted");
+        }
+    }
+
+    /// Makes the file usable: opens it if it is not open or has moved; sets it aside if it is damaged.
+    /// `seen` is damage that shows only in use, and the spool that has it.
+    async fn mend(self: &Arc<Self>, seen: Option<(Uuid, String)>) -> Result<(), Error> {
+        let spool = Arc::clone(self);
+        // Whoever waits for this has a deadline; to mend takes as long as it takes.
+        let mending = tokio::spawn(async move { spool.mend_now(seen).await });
+        mending
+            .await
+            .unwrap_or_else(|error| Err(Error::Io(std::io::Error::other(error))))
+    }
+
+    async fn mend_now(&self, seen: Option<(Uuid, String)>) -> Result<(), Error> {
+        let mut guard = self.file.write().await;
+        if let Some(file) = guard.take() {
+            let is_mended = match &seen {
+                Some((spool_id, _)) => *spool_id != file.spool_id,
+                None => self.check_place(&file).is_ok(),
+            };
+            if is_mended {
+                *guard = Some(file);
+                return Ok(());
+            }
+            file.close().await;
+        }
+        damage::finish(&self.path)?;
+        let why = match seen {
+            Some((_, why)) => Err(Error::Damaged(why)),
+            None => self.open_or_make().await,
+        };
+        let file = match why {
+            Err(Error::Damaged(why)) => self.repair(why).await?,
+            result => result?,
+        };
+        self.shipped
+            .store(file.state().await?.shipped, Ordering::Relaxed);
+        *guard = Some(file);
+        self.look_for_damage();
+        Ok(())
+    }
+
+    async fn open_or_make(&self) -> Result<SpoolFile, Error> {
+        let missing = (!self.path.exists())
+            .then(|| damage::missing(&self.path))
+            .flatten();
+        let file = SpoolFile::open(&self.path).await?;
+        if let Some(report) = missing {
+            self.tell(&file, &report).await?;
+        }
+        Ok(file)
+    }
+
+    async fn repair(&self, why: String) -> Result<SpoolFile, Error> {
+        if !self.may_ship()? {
+            let why = format!("{why}; another process uses it, and has not set it aside yet");
+            return Err(Error::Damaged(why));
+        }
+        tracing::error!("the spool is damaged, and is being set aside: {why}");
+        let mark = self.stamp.now().format("%Y%m%dT%H%M%S%.3fZ").to_string();
+        let report = damage::repair(&self.path, why, &mark, self.now()).await?;
+        let file = SpoolFile::open(&self.path).await?;
+        self.tell(&file, &report).await?;
+        Ok(file)
+    }
+
+    /// Says what became of a damaged spool, and writes it into the trail.
+    async fn tell(&self, file: &SpoolFile, report: &damage::Report) -> Result<(), Error> {
+        let damage::Report {
+            why,
+            kept_in,
+            saved,
+            lost,
+        } = report;
+        let name = kept_in.as_deref().and_then(Path::file_name);
+        let name = name.map(|name| name.to_string_lossy().into_owned());
+        tracing::error!(
+            records.saved = saved, records.lost = lost, kept_in = name.as_deref(),
+            "the spool was damaged: {why}",
+        );
+        self.metrics.damaged(*lost);
+        let facts = Facts {
+            detail: Some(json!({
+                "operation": "spool_damaged",
+                "why": why, "kept_in": name, "saved": saved, "lost": lost,
+            })),
+            ..Facts::default()
+        };
+        let record = self.stamp.record(Kind::Operation, facts);
+        let mut transaction = file.begin_write().await?;
+        let written = file::append(&mut transaction, &[record], self.now()).await?;
+        transaction.commit().await?;
+        self.note(file, written);
+        Ok(())
+    }
+
+    /// Whether something lies there that was set aside: it does until somebody takes it away.
+    pub(super) fn look_for_damage(&self) {
+        let names = locks::names_after(&self.path, ".damaged-").unwrap_or_default();
+        let is_companion = |name: &String| name.ends_with("-wal") || name.ends_with("-shm");
+        let trouble = names.iter().find(|name| !is_companion(name)).map(|name| {
+            let path = locks::beside(&self.path, &format!(".damaged-{name}"));
+            let message = format!(
+                "{} was set aside, and may hold records that are not in the trail: move it away \
+                 when you have looked at it",
+                path.display()
+            );
+            Trouble::new("spool_damaged", message)
+        });
+        self.board.say_if_new(Part::Damage, trouble);
+    }
+
+    /// Whether this process may ship: takes the lock, if it is free.
+    pub(super) fn may_ship(&self) -> Result<bool, Error> {
+        let mut shipping = self.shipping.lock().unwrap_or_else(PoisonError::into_inner);
+        if shipping.is_none() {
+            *shipping = locks::try_hold(&locks::beside(&self.path, ".lock"))?;
+        }
+        Ok(shipping.is_some())
+    }
+
+    /// The runs that died on this machine.
+    pub(super) fn dead_runs(&self) -> Result<Vec<LocalRun>, Error> {
+        Ok(locks::dead_runs(&self.path)?)
+    }
+
+    /// Whether the run lives on this machine.
+    pub(super) fn lives(&self, run_id: Uuid) -> bool {
+        locks::lives(&self.path, run_id)
+    }
+
+    /// The run has nothing more to say.
+    pub(super) fn forget_run(&self, run_id: Uuid) {
+        locks::forget_run(&self.path, run_id);
+    }
+
+    /// Until something is appended.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Closes the file, and lets go of the locks.
+    pub(super) async fn close(&self) {
+        if let Some(file) = self.file.write().await.take() {
+            file.close().await;
+        }
+        for lock in [&self.shipping, &self.run] {
+            drop(lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+
+    async fn opened(&self) -> Result<RwLockReadGuard<'_, SpoolFile>, Error> {
+        RwLockReadGuard::try_map(self.file.read().await, Option::as_ref).map_err(|_| Error::Moved)
+    }
+
+    /// Microseconds since 1970.
+    fn now(&self) -> i64 {
+        self.stamp.now().timestamp_micros()
+    }
+}

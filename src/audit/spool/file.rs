@@ -1,0 +1,272 @@
+//! The spool's file: made, opened, and looked through.
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use uuid::Uuid;
+
+use super::error::Error;
+use super::head::{Head, Note};
+use super::locks::beside;
+use crate::audit::record::Record;
+use crate::audit::sqlite::{line, schema};
+use crate::audit::store::compare_versions;
+
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!("migrations/spool");
+    migrator.set_locking(false);
+    migrator
+});
+
+/// For the other process that uses the spool, at a restart.
+const BUSY: Duration = Duration::from_secs(5);
+
+const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// One is enough to know.
+const CHECK: &str = "PRAGMA quick_check(1)";
+
+const STATE: &str = "
+    SELECT spool_id, shipped,
+        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'spool_record'), 0)
+    FROM spool_state
+";
+
+/// A row that cannot be reached any more shows as a gap.
+const EXTENT: &str = "
+    SELECT count(*), coalesce(min(seq), 0), coalesce(max(seq), 0) FROM spool_record
+";
+
+const APPEND: &str = "
+    INSERT INTO spool_record (spooled_at, line, digest)
+    SELECT ?2, CAST(value ->> 0 AS BLOB), unhex(value ->> 1) FROM json_each(?1)
+";
+
+const NEXT: &str = "
+    SELECT seq, line, digest FROM spool_record WHERE seq > ?1 ORDER BY seq LIMIT ?2
+";
+
+/// An open spool.
+#[derive(Debug)]
+pub(super) struct SpoolFile {
+    /// Device and inode.
+    pub(super) file_id: (u64, u64),
+    pub(super) spool_id: Uuid,
+    /// What makes records durable: every commit is an fsync.
+    pub(super) writer: SqlitePool,
+    /// What notes how far it is shipped: to lose such a note is to ship again.
+    pub(super) shipper: SqlitePool,
+    pub(super) note: Note,
+}
+
+/// A record in the spool.
+#[derive(Clone, Debug)]
+pub(in crate::audit) struct Spooled {
+    pub(in crate::audit) seq: i64,
+    pub(in crate::audit) record: Record,
+}
+
+/// How far the spool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) spool_id: Uuid,
+    pub(super) shipped: i64,
+    pub(super) written: i64,
+}
+
+// === impl SpoolFile ===
+
+impl SpoolFile {
+    /// Opens the file, made if it is not there, and looks it through.
+    pub(super) async fn open(path: &Path) -> Result<Self, Error> {
+        schema::make_file(path)?;
+        let file = Self::connect(path).await?;
+        file.check(path).await?;
+        let state = file.state().await?;
+        let head = Head {
+            spool_id: state.spool_id,
+            written: state.written,
+            shipped: state.shipped,
+        };
+        file.note.write(head)?;
+        Ok(file)
+    }
+
+    async fn connect(path: &Path) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .synchronous(SqliteSynchronous::Full)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .busy_timeout(BUSY);
+        let pool = SqlitePoolOptions::new().max_connections(1);
+        let writer = pool.clone().connect_lazy_with(options.clone());
+        schema::use_wal(&writer).await?;
+        migrate(&writer).await?;
+        let shipper =
+            pool.connect_lazy_with(options.synchronous(SqliteSynchronous::Normal));
+        let (spool_id, ..) = state(&shipper).await?;
+        Ok(Self {
+            file_id: file_id(path)?,
+            spool_id,
+            writer,
+            shipper,
+            note: Note::open(&beside(path, ".head"))?,
+        })
+    }
+
+    /// Looks for damage.
+    async fn check(&self, path: &Path) -> Result<(), Error> {
+        let said: String = sqlx::query_scalar(CHECK).fetch_one(&self.shipper).await?;
+        if said != "ok" {
+            return Err(Error::Damaged(said));
+        }
+        // Before the spool, which is ahead of it.
+        let head = Head::read(&beside(path, ".head"));
+        let mut snapshot = self.shipper.begin().await?;
+        let (_, shipped, written): (Uuid, i64, i64) =
+            sqlx::query_as(STATE).fetch_one(&mut *snapshot).await?;
+        let (count, first, last): (i64, i64, i64) =
+            sqlx::query_as(EXTENT).fetch_one(&mut *snapshot).await?;
+        snapshot.commit().await?;
+        let whole = if count == 0 {
+            shipped == written
+        } else {
+            last - first + 1 == count && last == written && first <= shipped + 1
+        };
+        if !whole {
+            return Err(Error::Damaged(format!(
+                "of the records {} to {} there are {count}, from {first} to {last}",
+                shipped + 1,
+                written
+            )));
+        }
+        match head {
+            Some(head) if head.spool_id == self.spool_id && head.written > written => {
+                Err(Error::Damaged(format!(
+                    "it ends at record {written}, and {} were written",
+                    head.written
+                )))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    pub(super) async fn state(&self) -> Result<State, Error> {
+        let (spool_id, shipped, written) = state(&self.shipper).await?;
+        Ok(State {
+            spool_id,
+            shipped,
+            written,
+        })
+    }
+
+    pub(super) async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        Ok(self.writer.begin_with(BEGIN_WRITE).await?)
+    }
+
+    /// At most `limit` records after `seq`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if the next one is not the next, or is not what was written.
+    pub(super) async fn after(&self, seq: i64, limit: i64) -> Result<Vec<Spooled>, Error> {
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(NEXT)
+            .bind(seq)
+            .bind(limit)
+            .fetch_all(&self.shipper)
+            .await?;
+        let mut records = Vec::with_capacity(rows.len());
+        for ((found, line, digest), expected) in rows.into_iter().zip(seq + 1..) {
+            if found != expected {
+                return Err(Error::Damaged(format!("the record {expected} is not there")));
+            }
+            let record = read(&line, &digest).ok_or_else(|| {
+                Error::Damaged(format!("the record {expected} is not what was written"))
+            })?;
+            records.push(Spooled { seq: found, record });
+        }
+        Ok(records)
+    }
+
+    pub(super) async fn close(&self) {
+        self.shipper.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// The record that was written as `line`, if that is what `digest` says.
+pub(super) fn read(line: &[u8], digest: &[u8]) -> Option<Record> {
+    if Sha256::digest(line).as_slice() != digest {
+        return None;
+    }
+    line::read(line)
+}
+
+/// Appends `batch`. Returns the last seq.
+pub(super) async fn append(
+    transaction: &mut Transaction<'static, Sqlite>,
+    batch: &[Record],
+    now: i64,
+) -> Result<i64, Error> {
+    let mut lines = Vec::with_capacity(batch.len());
+    for record in batch {
+        let line = line::write(record).map_err(Error::Refused)?.to_string();
+        let digest = hex::encode(Sha256::digest(&line));
+        lines.push([line, digest]);
+    }
+    let lines = serde_json::json!(lines).to_string();
+    let done = sqlx::query(APPEND)
+        .bind(lines)
+        .bind(now)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(done.last_insert_rowid())
+}
+
+async fn state(pool: &SqlitePool) -> Result<(Uuid, i64, i64), Error> {
+    Ok(sqlx::query_as(STATE).fetch_one(pool).await?)
+}
+
+async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
+    let mut transaction = pool.begin_with(BEGIN_WRITE).await?;
+    match MIGRATOR.run_direct(None, &mut *transaction, false).await {
+        Err(MigrateError::VersionMissing(found)) => {
+            compare_versions(found, &MIGRATOR).map_err(Error::Refused)?;
+        }
+        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+            return Err(error.into());
+        }
+        Err(error) => return Err(Error::Sql(error.into())),
+        Ok(()) => {}
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Device and inode of the file at `path`.
+#[cfg(unix)]
+pub(super) fn file_id(path: &Path) -> Result<(u64, u64), Error> {
+    use std::os::unix::fs::MetadataExt as _;
+    match std::fs::metadata(path) {
+        Ok(file) => Ok((file.dev(), file.ino())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Moved),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// That there is a file must do.
+#[cfg(not(unix))]
+pub(super) fn file_id(path: &Path) -> Result<(u64, u64), Error> {
+    match std::fs::metadata(path) {
+        Ok(_) => Ok((0, 0)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::Moved),
+        Err(error) => Err(error.into()),
+    }
+}

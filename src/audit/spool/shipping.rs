@@ -1,0 +1,197 @@
+//! The shipper's side of the spool: what comes next, what is in the store, what was set aside.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
+
+use super::error::Error;
+use super::file::{self, Spooled};
+use super::{Spool, USED};
+use crate::audit::record::Record;
+use crate::audit::sqlite::line;
+
+/// Never back: a process that took over may be further.
+const SHIPPED: &str = "UPDATE spool_state SET shipped = ?1 WHERE shipped < ?1";
+
+/// Everything that is kept counts as not shipped.
+const SHIP_AGAIN: &str = "
+    UPDATE spool_state SET shipped = (SELECT coalesce(min(seq) - 1, shipped) FROM spool_record)
+";
+
+/// Newest first.
+const NEWEST_SHIPPED: &str = "
+    SELECT line, digest FROM spool_record
+    WHERE seq <= (SELECT shipped FROM spool_state) ORDER BY seq DESC LIMIT ?1
+";
+
+/// How many of the oldest, at most, are looked at when what is old is thrown away.
+const PRUNED_AT_ONCE: i64 = 4096;
+
+const PRUNE: &str = "
+    DELETE FROM spool_record WHERE seq <= (
+        SELECT max(seq) FROM (
+            SELECT seq, spooled_at FROM spool_record
+            WHERE seq <= (SELECT shipped FROM spool_state) ORDER BY seq LIMIT ?2
+        ) WHERE spooled_at < ?1
+    )
+";
+
+/// Gives pages back to the file system.
+const SHRINK: &str = "PRAGMA incremental_vacuum(1024)";
+
+const SET_ASIDE: &str = "
+    INSERT INTO spool_set_aside (id, set_aside_at, reason, line) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (id) DO UPDATE SET set_aside_at = excluded.set_aside_at, reason = excluded.reason
+";
+
+const ALL_SET_ASIDE: &str = "SELECT line FROM spool_set_aside ORDER BY id LIMIT 1000";
+
+const COUNT_SET_ASIDE: &str = "SELECT count(*) FROM spool_set_aside";
+
+const TAKEN: &str = "DELETE FROM spool_set_aside WHERE id = ?1";
+
+const OLDEST: &str = "SELECT spooled_at FROM spool_record WHERE seq = ?1";
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::audit) struct Backlog {
+    /// Records that the store has not taken.
+    pub(in crate::audit) records: i64,
+    /// For how long the oldest of them has waited, in seconds.
+    pub(in crate::audit) oldest_seconds: i64,
+    /// Records that the store will not take.
+    pub(in crate::audit) set_aside: i64,
+}
+
+impl Spool {
+    /// At most `limit` records that come next. A spool that turns out to be damaged is mended, and asked
+    /// again.
+    pub(in crate::audit) async fn next(self: &Arc<Self>, limit: i64) -> Result<Vec<Spooled>, Error> {
+        let (spool_id, result) = {
+            let file = self.opened().await?;
+            let shipped = file.state().await.map(|state| state.shipped);
+            let result = match shipped {
+                Ok(shipped) => {
+                    self.shipped.store(shipped, Ordering::Relaxed);
+                    file.after(shipped, limit).await
+                }
+                Err(error) => Err(error),
+            };
+            (file.spool_id, result)
+        };
+        match result {
+            Err(Error::Damaged(why)) => {
+                self.mend(Some((spool_id, why))).await?;
+                let file = self.opened().await?;
+                file.after(file.state().await?.shipped, limit).await
+            }
+            result => result,
+        }
+    }
+
+    /// Everything up to `seq` is in the store, or set aside.
+    pub(in crate::audit) async fn shipped(&self, seq: i64) -> Result<(), Error> {
+        let file = self.opened().await?;
+        sqlx::query(SHIPPED)
+            .bind(seq)
+            .execute(&file.shipper)
+            .await?;
+        self.shipped.store(seq, Ordering::Relaxed);
+        let written = file.state().await?.written;
+        self.note(&file, written);
+        Ok(())
+    }
+
+    /// Everything that is kept is shipped again.
+    pub(in crate::audit) async fn ship_again(&self) -> Result<(), Error> {
+        let file = self.opened().await?;
+        sqlx::query(SHIP_AGAIN).execute(&file.shipper).await?;
+        let shipped = file.state().await?.shipped;
+        self.shipped.store(shipped, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The ids of the newest `limit` records that were shipped.
+    pub(in crate::audit) async fn newest_shipped(&self, limit: i64) -> Result<Vec<Uuid>, Error> {
+        let file = self.opened().await?;
+        let rows: Vec<(Vec<u8>, Vec<u8>)> = sqlx::query_as(NEWEST_SHIPPED)
+            .bind(limit)
+            .fetch_all(&file.shipper)
+            .await?;
+        let ids = rows
+            .iter()
+            .filter_map(|(line, digest)| file::read(line, digest))
+            .map(|record| record.id);
+        Ok(ids.collect())
+    }
+
+    /// The store will not take `record`.
+    pub(in crate::audit) async fn set_aside(
+        &self,
+        record: &Record,
+        reason: &str,
+    ) -> Result<(), Error> {
+        let line = line::write(record).map_err(Error::Refused)?.to_string();
+        let file = self.opened().await?;
+        sqlx::query(SET_ASIDE)
+            .bind(record.id)
+            .bind(self.now())
+            .bind(reason)
+            .bind(line.into_bytes())
+            .execute(&file.shipper)
+            .await?;
+        Ok(())
+    }
+
+    /// Some of the records that were set aside.
+    pub(in crate::audit) async fn set_aside_records(&self) -> Result<Vec<Record>, Error> {
+        let file = self.opened().await?;
+        let lines: Vec<Vec<u8>> = sqlx::query_scalar(ALL_SET_ASIDE)
+            .fetch_all(&file.shipper)
+            .await?;
+        Ok(lines.iter().filter_map(|line| line::read(line)).collect())
+    }
+
+    /// The store has taken it after all.
+    pub(in crate::audit) async fn taken(&self, id: Uuid) -> Result<(), Error> {
+        let file = self.opened().await?;
+        sqlx::query(TAKEN).bind(id).execute(&file.shipper).await?;
+        Ok(())
+    }
+
+    /// Throws away what was shipped long ago.
+    pub(in crate::audit) async fn prune(&self) -> Result<(), Error> {
+        let keep = i64::try_from(self.keep.as_micros()).unwrap_or(i64::MAX);
+        let file = self.opened().await?;
+        sqlx::query(PRUNE)
+            .bind(self.now().saturating_sub(keep))
+            .bind(PRUNED_AT_ONCE)
+            .execute(&file.shipper)
+            .await?;
+        sqlx::query(SHRINK).fetch_all(&file.shipper).await?;
+        Ok(())
+    }
+
+    /// How much waits; the metrics are told as well.
+    pub(in crate::audit) async fn measure(&self) -> Result<Backlog, Error> {
+        let file = self.opened().await?;
+        let state = file.state().await?;
+        let used: i64 = sqlx::query_scalar(USED).fetch_one(&file.shipper).await?;
+        let set_aside: i64 = sqlx::query_scalar(COUNT_SET_ASIDE)
+            .fetch_one(&file.shipper)
+            .await?;
+        let oldest: Option<i64> = sqlx::query_scalar(OLDEST)
+            .bind(state.shipped + 1)
+            .fetch_optional(&file.shipper)
+            .await?;
+        let waited = oldest.map_or(0, |oldest| (self.now() - oldest).max(0));
+        let backlog = Backlog {
+            records: state.written - state.shipped,
+            oldest_seconds: waited / 1_000_000,
+            set_aside,
+        };
+        self.metrics.spool(backlog.records, used, waited, set_aside);
+        Ok(backlog)
+    }
+}
