@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Lost;
+use super::collapse::Counters;
 
 /// The trail's metrics. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +22,7 @@ pub struct Metrics {
     recording: Gauge,
     connections: Family<State, Gauge>,
     append: Histogram,
+    pub(super) collapsed: Counters,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,6 +47,7 @@ impl Metrics {
             appended: Counter::default(),
             lost: Family::default(),
             closed: Counter::default(),
+            collapsed: Counters::new(registry),
             queue: Gauge::default(),
             recording: Gauge::default(),
             connections: Family::default(),
