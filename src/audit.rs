@@ -19,6 +19,7 @@
 //! a runtime of their own, so that neither a busy gateway delays the trail nor a slow trail the
 //! gateway. Beside them the lease says that this run lives, and closes what dead runs left open.
 
+mod collapse;
 pub mod export;
 mod health;
 mod lease;

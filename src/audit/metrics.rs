@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Lost;
+use super::collapse::Counters;
 
 /// The trail's metrics. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub struct Metrics {
     append: Histogram,
     clock_skew: Gauge<f64, AtomicU64>,
     spool: Spooled,
+    pub(super) collapsed: Counters,
 }
 
 /// What the spool counts. All zero without one.
@@ -60,6 +62,7 @@ impl Metrics {
             appended: Counter::default(),
             lost: Family::default(),
             closed: Counter::default(),
+            collapsed: Counters::new(registry),
             queue: Gauge::default(),
             recording: Gauge::default(),
             connections: Family::default(),
