@@ -54,13 +54,14 @@ class Scene:
         self._numbers = itertools.count(1)
         self._undo = contextlib.ExitStack()
 
-    def keep_trail_in(self, store: str) -> None:
+    def keep_trail_in(self, store: str, on_small_disk: bool = False) -> None:
         """Chooses one of `STORES`, empty."""
         self.store = store
         if store == "sqlite":
             self.database = f"sqlite:{self.folder}/audit.db"
             return
-        self.database = self.cluster.database()
+        cluster = self.cluster
+        self.database = cluster.database_on_small_disk() if on_small_disk else cluster.database()
         self.audit["durability"] = "store"
 
     def before_postgres(self, relay: Listener) -> None:
