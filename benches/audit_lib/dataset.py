@@ -32,7 +32,8 @@ def uuid(at: str, rest: str) -> str:
 
 def values(user: str, phase: str, at: str, identity: str, exchange: str) -> str:
     """One record such as a guarded write makes, in the order of `COLUMNS`."""
-    name = f"'@user' || {user} || ':example.org'"
+    # pgbench would take what follows a colon for a variable.
+    name = f"'@user' || {user} || chr(58) || 'example.org'"
     salt = "decode(repeat('a5', 16), 'hex')"
     commitment = "decode(repeat('5a', 32), 'hex')"
     return f"""
@@ -67,7 +68,7 @@ def fill(cluster: Cluster, database: str, table: str, rows: int) -> None:
         cluster.psql(database, f"""
             INSERT INTO {table} ({COLUMNS}) SELECT {made}
             FROM (
-                SELECT number, number * {PRIME} % {USERS} AS of_user,
+                SELECT number, number::bigint * {PRIME} % {USERS} AS of_user,
                     {start} + (now() - interval '1 minute' - ({start})) * (number::float8 / {rows // 2}) AS at
                 FROM generate_series({first}, {last - 1}) AS number
             ) AS made, (VALUES ('intent'), ('outcome')) AS phases (phase)""")
