@@ -27,6 +27,7 @@ TABLE = (
         (f"{_GATEWAY}::test_kill_gateway", "e2e/test_killed.py::test_kill_9_leaves_an_intent_that_a_later_run_closes_as_unanswered_once"),
     ),
     Fault("sigterm", "SIGTERM under load", (f"{_GATEWAY}::test_sigterm",)),
+    Fault("side-by-side", "the old and the new process on one spool", (f"{_GATEWAY}::test_side_by_side",)),
     Fault("postgres-killed", "`kill -9` of Postgres, which comes back", _POSTGRES),
     Fault("postgres-stopped", "Postgres stands still: connected, and silent", _POSTGRES),
     Fault("network-slow", "half a second to Postgres and back", _POSTGRES),
