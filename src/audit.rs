@@ -32,8 +32,15 @@ pub mod record;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
 #[cfg(feature = "sqlite")]
+mod shipper;
+mod sink;
+mod skew;
+#[cfg(feature = "sqlite")]
+mod spool;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
+mod trail;
 mod writer;
 
 use std::path::PathBuf;

@@ -12,8 +12,9 @@ use super::collapse::{self, Collapse};
 use super::health::{Board, Health, Part};
 use super::metrics::Metrics;
 use super::record::{Facts, Kind, Stamp};
-use super::writer::{Job, Waiter, Writer};
-use super::{Backing, Config};
+use super::trail::Trail;
+use super::writer::{Job, Waiter};
+use super::{Backing, Config, Spooling};
 use crate::clock::Clock;
 
 /// What a request does when its receipt does not come in time.
@@ -72,10 +73,6 @@ const QUEUE: usize = 4096;
 /// How many places reads leave to what is waited for.
 const RESERVED: usize = 1024;
 
-/// What an attempt at the store may take, however short the deadline of requests is: were it cut as
-/// short as they are, a store slower than that would never take anything, and never be connected to.
-const LEAST_ATTEMPT: Duration = Duration::from_secs(2);
-
 /// How long the end waits for what was counted to become durable.
 const LAST_COUNTS: Duration = Duration::from_secs(2);
 
@@ -106,7 +103,7 @@ impl AuditLog {
             let _context = runtime.enter();
             open()
         };
-        let Backing { store, spool: _ } = match opened {
+        let backing = match opened {
             Ok(backing) => backing,
             Err(error) => {
                 // We may be called on another runtime, where dropping one is a panic.
@@ -116,28 +113,31 @@ impl AuditLog {
         };
         let stamp = Arc::new(Stamp::new(clock, instance));
         let (jobs, inbox) = mpsc::channel(QUEUE);
-        let board = Board::new(&[Part::Writer], metrics.clone());
+        let parts: &[Part] = match backing.spool {
+            Spooling::Yes(_) => &[Part::Writer, Part::Shipper],
+            Spooling::No | Spooling::Leftovers(_) => &[Part::Writer],
+        };
+        let board = Board::new(parts, metrics.clone());
         let health = board.subscribe();
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
-        let writer = Writer {
-            store,
+        let trail = Trail {
+            backing,
+            config: config.clone(),
+            migrate,
             stamp: Arc::clone(&stamp),
             inbox,
             board,
-            stopping,
             metrics: metrics.clone(),
-            attempt: config.deadline.max(LEAST_ATTEMPT),
-            migrate,
+            stopping,
         };
-        let lease = jobs.downgrade();
         let collapse = Arc::new(Collapse::new(metrics.collapsed.clone()));
         let keeper = collapse::keep(Arc::clone(&collapse), Arc::clone(&stamp), jobs.downgrade());
         std::thread::Builder::new()
             .name("audit-writer".to_owned())
             .spawn(move || {
                 runtime.spawn(keeper);
-                runtime.block_on(writer.run(lease));
+                runtime.block_on(trail.run());
                 let _ = done.send(true);
             })?;
         let shared = Shared {
