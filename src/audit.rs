@@ -19,6 +19,7 @@
 //! a runtime of their own, so that neither a busy gateway delays the trail nor a slow trail the
 //! gateway. Beside them the lease says that this run lives, and closes what dead runs left open.
 
+mod collapse;
 pub mod export;
 mod health;
 mod lease;
@@ -31,8 +32,15 @@ pub mod record;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
 #[cfg(feature = "sqlite")]
+mod shipper;
+mod sink;
+mod skew;
+#[cfg(feature = "sqlite")]
+mod spool;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
+mod trail;
 mod writer;
 
 use std::path::PathBuf;

@@ -17,8 +17,10 @@ pub(super) enum Part {
     /// What moves the spool into the store.
     Shipper,
     /// What was left of a spool that was damaged.
+    #[cfg(feature = "sqlite")]
     Damage,
     /// Records that the store will not take.
+    #[cfg(feature = "sqlite")]
     SetAside,
 }
 
@@ -112,6 +114,9 @@ impl Board {
 
     /// `part` is well, or in `trouble`.
     pub(super) fn say(&self, part: Part, trouble: Option<Trouble>) {
+        if part == Part::Writer {
+            self.metrics.recording(trouble.is_none());
+        }
         self.health.send_if_modified(|health| {
             let was_unheard = health.unheard.contains(&part);
             let before = health.parts.get(&part).cloned().flatten();
@@ -131,12 +136,9 @@ impl Board {
                 Some(_) | None => {}
             }
             health.unheard.retain(|unheard| *unheard != part);
-            health.parts.insert(part, trouble.clone());
+            health.parts.insert(part, trouble);
             true
         });
-        if part == Part::Writer {
-            self.metrics.recording(trouble.is_none());
-        }
     }
 }
 
@@ -147,7 +149,9 @@ impl Part {
         match self {
             Self::Writer => "the trail cannot be recorded",
             Self::Shipper => "the spool cannot be moved to the store",
+            #[cfg(feature = "sqlite")]
             Self::Damage => "the spool was damaged",
+            #[cfg(feature = "sqlite")]
             Self::SetAside => "records were set aside",
         }
     }
@@ -156,7 +160,9 @@ impl Part {
         match self {
             Self::Writer => "the trail is being recorded",
             Self::Shipper => "the spool is being moved to the store",
+            #[cfg(feature = "sqlite")]
             Self::Damage => "nothing of a damaged spool is left",
+            #[cfg(feature = "sqlite")]
             Self::SetAside => "no record is set aside",
         }
     }

@@ -1,16 +1,20 @@
 //! Where requests hand in what they have to say, and get their receipts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::collapse::{self, Collapse};
 use super::health::{Board, Health, Part};
 use super::metrics::Metrics;
 use super::record::{Facts, Kind, Stamp};
-use super::writer::{Job, Waiter, Writer};
-use super::{Backing, Config};
+use super::trail::Trail;
+use super::writer::{Job, Waiter};
+use super::{Backing, Config, Spooling};
 use crate::clock::Clock;
 
 /// What a request does when its receipt does not come in time.
@@ -56,6 +60,7 @@ pub struct AuditLog {
 struct Shared {
     stamp: Arc<Stamp>,
     jobs: mpsc::Sender<Job>,
+    collapse: Arc<Collapse>,
     deadline: Duration,
     metrics: Metrics,
     health: watch::Receiver<Health>,
@@ -68,9 +73,8 @@ const QUEUE: usize = 4096;
 /// How many places reads leave to what is waited for.
 const RESERVED: usize = 1024;
 
-/// What an attempt at the store may take, however short the deadline of requests is: were it cut as
-/// short as they are, a store slower than that would never take anything, and never be connected to.
-const LEAST_ATTEMPT: Duration = Duration::from_secs(2);
+/// How long the end waits for what was counted to become durable.
+const LAST_COUNTS: Duration = Duration::from_secs(2);
 
 // === impl AuditLog ===
 
@@ -99,7 +103,7 @@ impl AuditLog {
             let _context = runtime.enter();
             open()
         };
-        let Backing { store, spool: _ } = match opened {
+        let backing = match opened {
             Ok(backing) => backing,
             Err(error) => {
                 // We may be called on another runtime, where dropping one is a panic.
@@ -109,30 +113,37 @@ impl AuditLog {
         };
         let stamp = Arc::new(Stamp::new(clock, instance));
         let (jobs, inbox) = mpsc::channel(QUEUE);
-        let board = Board::new(&[Part::Writer], metrics.clone());
+        let parts: &[Part] = match backing.spool {
+            Spooling::Yes(_) => &[Part::Writer, Part::Shipper],
+            Spooling::No | Spooling::Leftovers(_) => &[Part::Writer],
+        };
+        let board = Board::new(parts, metrics.clone());
         let health = board.subscribe();
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
-        let writer = Writer {
-            store,
+        let trail = Trail {
+            backing,
+            config: config.clone(),
+            migrate,
             stamp: Arc::clone(&stamp),
             inbox,
             board,
-            stopping,
             metrics: metrics.clone(),
-            attempt: config.deadline.max(LEAST_ATTEMPT),
-            migrate,
+            stopping,
         };
-        let lease = jobs.downgrade();
+        let collapse = Arc::new(Collapse::new(metrics.collapsed.clone()));
+        let keeper = collapse::keep(Arc::clone(&collapse), Arc::clone(&stamp), jobs.downgrade());
         std::thread::Builder::new()
             .name("audit-writer".to_owned())
             .spawn(move || {
-                runtime.block_on(writer.run(lease));
+                runtime.spawn(keeper);
+                runtime.block_on(trail.run());
                 let _ = done.send(true);
             })?;
         let shared = Shared {
             stamp,
             jobs,
+            collapse,
             deadline: config.deadline,
             metrics,
             health,
@@ -209,25 +220,53 @@ impl AuditLog {
             jobs,
             stamp,
             metrics,
+            collapse,
             ..
         } = &*self.shared;
-        if jobs.capacity() < RESERVED {
+        let is_queued = jobs.capacity() >= RESERVED && {
+            let record = stamp.record(Kind::Exchange, facts);
+            jobs.try_send(Job::queued(record)).is_ok()
+        };
+        if !is_queued {
             metrics.dropped();
-            return;
-        }
-        let record = stamp.record(Kind::Exchange, facts);
-        if jobs.try_send(Job::queued(record)).is_err() {
-            metrics.dropped();
+            collapse.dropped_read();
         }
     }
 
-    /// Writes what is waiting, ends the lease and closes the store; nothing can be appended after.
-    /// What is not written within `limit` is given up.
+    /// Counts a guarded request that is not recorded, because anybody can cause as many as they like
+    /// without valid credentials: one `collapsed` record a minute says how many there were, why, and
+    /// from which networks most of them came. `reason` is one of a few stable codes.
+    pub fn count(&self, reason: &'static str, client: Option<IpAddr>) {
+        self.shared.collapse.count(reason, client);
+    }
+
+    /// Whether a refusal is to be appended. If not, its user has had 20 such records within the last
+    /// minute, or too many users had some, and it is counted in a `collapsed` record instead.
+    #[must_use]
+    pub fn takes_refusal(&self, refusal: &Facts) -> bool {
+        let user = refusal.authenticated_user.as_deref();
+        user.is_none_or(|user| self.shared.collapse.takes_refusal(user))
+    }
+
+    /// Writes what was counted and what is waiting, ends the lease and closes the store; nothing can
+    /// be appended after. What is not written within `limit` is given up.
     pub async fn stop(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        let Shared {
+            collapse,
+            stamp,
+            jobs,
+            ..
+        } = &*self.shared;
+        let counts = collapse.write_down(stamp, jobs);
+        let limit = limit.min(LAST_COUNTS);
+        if tokio::time::timeout(limit, counts).await.is_err() {
+            tracing::warn!("the last counts are not durable yet");
+        }
         let _ = self.shared.stop.send(true);
         let mut stopped = self.shared.stopped.clone();
         let done = async { stopped.wait_for(|done| *done).await.is_ok() };
-        if tokio::time::timeout(limit, done).await.is_err() {
+        if tokio::time::timeout_at(end, done).await.is_err() {
             tracing::error!("the trail was not written to the end before the limit");
         }
     }

@@ -1,5 +1,6 @@
 //! What the trail counts.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Lost;
+use super::collapse::Counters;
 
 /// The trail's metrics. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +23,21 @@ pub struct Metrics {
     recording: Gauge,
     connections: Family<State, Gauge>,
     append: Histogram,
+    clock_skew: Gauge<f64, AtomicU64>,
+    spool: Spooled,
+    pub(super) collapsed: Counters,
+}
+
+/// What the spool counts. All zero without one.
+#[derive(Clone, Default)]
+struct Spooled {
+    records: Gauge,
+    bytes: Gauge,
+    oldest: Gauge<f64, AtomicU64>,
+    shipped: Counter,
+    set_aside: Gauge,
+    damaged: Counter,
+    lost: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,12 +62,15 @@ impl Metrics {
             appended: Counter::default(),
             lost: Family::default(),
             closed: Counter::default(),
+            collapsed: Counters::new(registry),
             queue: Gauge::default(),
             recording: Gauge::default(),
             connections: Family::default(),
             append: Histogram::new([
                 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0,
             ]),
+            clock_skew: Gauge::default(),
+            spool: Spooled::default(),
         };
         for reason in REASONS {
             drop(metrics.lost.get_or_create(&Reason { reason }));
@@ -60,7 +80,7 @@ impl Metrics {
         }
         registry.register(
             "records_appended",
-            "Records that the store has taken",
+            "Records that are durable: in the spool, or without one in the store",
             metrics.appended.clone(),
         );
         registry.register(
@@ -94,6 +114,13 @@ impl Metrics {
             Unit::Seconds,
             metrics.append.clone(),
         );
+        registry.register_with_unit(
+            "clock_skew",
+            "How far this gateway's clock is ahead of the database's",
+            Unit::Seconds,
+            metrics.clock_skew.clone(),
+        );
+        metrics.spool.register(registry);
         metrics
     }
 
@@ -136,14 +163,85 @@ impl Metrics {
         self.recording.set(recording.into());
     }
 
-    pub(super) fn attempt(&self, took: Duration, (open, idle): (u32, u32)) {
+    /// One attempt to append took so long.
+    pub(super) fn attempt(&self, took: Duration) {
         self.append.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn connections(&self, (open, idle): (u32, u32)) {
         self.connections
             .get_or_create(&State { state: "open" })
             .set(open.into());
         self.connections
             .get_or_create(&State { state: "idle" })
             .set(idle.into());
+    }
+
+    pub(super) fn clock_skew(&self, seconds: f64) {
+        self.clock_skew.set(seconds);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Metrics {
+    /// What waits in the spool: records, bytes, and the oldest for so long.
+    pub(super) fn spool(&self, records: i64, bytes: i64, oldest: Duration, set_aside: i64) {
+        self.spool.records.set(records);
+        self.spool.bytes.set(bytes);
+        self.spool.oldest.set(oldest.as_secs_f64());
+        self.spool.set_aside.set(set_aside);
+    }
+
+    pub(super) fn shipped(&self, records: usize) {
+        self.spool.shipped.inc_by(count(records));
+    }
+
+    /// The spool was damaged, and `lost` records with it.
+    pub(super) fn damaged(&self, lost: i64) {
+        self.spool.damaged.inc();
+        self.spool.lost.inc_by(lost.try_into().unwrap_or(0));
+    }
+}
+
+impl Spooled {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "spool_records",
+            "Records in the spool that the store has not taken",
+            self.records.clone(),
+        );
+        registry.register_with_unit(
+            "spool",
+            "What the spool takes of `audit.spool_limit`",
+            Unit::Bytes,
+            self.bytes.clone(),
+        );
+        registry.register_with_unit(
+            "spool_oldest",
+            "For how long the oldest record that the store has not taken has waited",
+            Unit::Seconds,
+            self.oldest.clone(),
+        );
+        registry.register(
+            "records_shipped",
+            "Records that were moved from the spool to the store, those moved again included",
+            self.shipped.clone(),
+        );
+        registry.register(
+            "records_set_aside",
+            "Records in the spool that the store will not take",
+            self.set_aside.clone(),
+        );
+        registry.register(
+            "spool_damaged",
+            "How often the spool was found damaged",
+            self.damaged.clone(),
+        );
+        registry.register(
+            "spool_records_lost",
+            "Records that could not be read of a damaged spool",
+            self.lost.clone(),
+        );
     }
 }
 

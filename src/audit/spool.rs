@@ -28,8 +28,8 @@ use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
 pub(super) use self::error::Error;
-pub(super) use self::file::Spooled;
 use self::file::SpoolFile;
+pub(super) use self::file::Spooled;
 use self::head::Head;
 use self::locks::Held;
 pub(super) use self::locks::LocalRun;
@@ -134,9 +134,7 @@ impl Spool {
             self.check_place(file)?;
             Ok(written)
         };
-        let written = append
-            .await
-            .map_err(|error| (Some(file.spool_id), error))?;
+        let written = append.await.map_err(|error| (Some(file.spool_id), error))?;
         self.note(file, written);
         self.news.notify_one();
         Ok(())
@@ -151,7 +149,9 @@ impl Spool {
     }
 
     async fn make_room(&self, transaction: &mut Transaction<'static, Sqlite>) -> Result<(), Error> {
-        let used: i64 = sqlx::query_scalar(USED).fetch_one(&mut **transaction).await?;
+        let used: i64 = sqlx::query_scalar(USED)
+            .fetch_one(&mut **transaction)
+            .await?;
         if u64::try_from(used).unwrap_or_default() < self.limit {
             return Ok(());
         }
@@ -251,7 +251,9 @@ impl Spool {
         let name = kept_in.as_deref().and_then(Path::file_name);
         let name = name.map(|name| name.to_string_lossy().into_owned());
         tracing::error!(
-            records.saved = saved, records.lost = lost, kept_in = name.as_deref(),
+            records.saved = saved,
+            records.lost = lost,
+            kept_in = name.as_deref(),
             "the spool was damaged: {why}",
         );
         self.metrics.damaged(*lost);
@@ -283,7 +285,7 @@ impl Spool {
             );
             Trouble::new("spool_damaged", message)
         });
-        self.board.say_if_new(Part::Damage, trouble);
+        self.board.say(Part::Damage, trouble);
     }
 
     /// Whether this process may ship: takes the lock, if it is free.

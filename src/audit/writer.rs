@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::health::{Board, Part, Trouble, chain};
+use super::health::{Board, Part, Trouble};
 use super::metrics::Metrics;
 use super::record::{Outcome, Record, Stamp};
-use super::store::{self, Store};
-use super::{Lost, Patience, lease};
+use super::sink::{NotTaken, Sink};
+use super::{Lost, Patience};
 
 /// How many records one statement takes.
 const BATCH: usize = 256;
@@ -41,15 +41,14 @@ pub(super) struct Waiter {
 }
 
 pub(super) struct Writer {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) sink: Sink,
     pub(super) stamp: Arc<Stamp>,
     pub(super) inbox: mpsc::Receiver<Job>,
     pub(super) board: Board,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) metrics: Metrics,
-    /// How long the store may take for one attempt.
+    /// How long one attempt may take.
     pub(super) attempt: Duration,
-    pub(super) migrate: bool,
 }
 
 // === impl Job ===
@@ -95,49 +94,30 @@ impl Job {
 // === impl Writer ===
 
 impl Writer {
-    /// Runs until it is told to stop, or until nobody can send any more.
-    pub(super) async fn run(mut self, jobs: mpsc::WeakSender<Job>) {
+    /// Prepares, however long that takes, is `ready`, and runs until it is told to stop, or until
+    /// nobody can send any more.
+    pub(super) async fn run(
+        mut self,
+        prepare: impl AsyncFn() -> Result<(), Trouble>,
+        ready: impl FnOnce(),
+    ) {
         let mut held = VecDeque::new();
-        if self.prepare().await {
-            let lease = tokio::spawn(lease::keep(
-                Arc::clone(&self.store),
-                Arc::clone(&self.stamp),
-                jobs,
-                self.metrics.clone(),
-            ));
+        if self.prepare(prepare).await {
+            ready();
             self.write(&mut held).await;
-            lease.abort();
         }
         self.write_last(held).await;
-        let end = async {
-            if let Err(error) = self.store.end(self.stamp.run_id()).await {
-                tracing::warn!(error = chain(&error), "the run could not be ended");
-            }
-            self.store.close().await;
-        };
-        let _ = tokio::time::timeout(self.attempt, end).await;
     }
 
-    /// Brings the store to where records can be appended, however long that takes. `false`: told to
-    /// stop before.
-    async fn prepare(&mut self) -> bool {
+    /// `false`: told to stop before.
+    async fn prepare(&mut self, prepare: impl AsyncFn() -> Result<(), Trouble>) -> bool {
         loop {
-            let (store, stamp, migrate) = (&self.store, &self.stamp, self.migrate);
-            let attempt = async {
-                if migrate {
-                    store.migrate().await?;
-                }
-                store.check_schema().await?;
-                store
-                    .renew(stamp.run_id(), stamp.instance())
-                    .await
-                    .map(drop)
-            };
             self.metrics.queue(self.inbox.len());
-            // Migrating may take its time: it has deadlines of its own.
-            let prepared = attempt.await;
-            self.report(prepared.as_ref().err());
-            if prepared.is_ok() {
+            // No deadline here: migrating may take its time, and has deadlines of its own.
+            let prepared = prepare().await;
+            let is_prepared = prepared.is_ok();
+            self.board.say(Part::Writer, prepared.err());
+            if is_prepared {
                 return true;
             }
             let mut stopping = self.stopping.clone();
@@ -194,7 +174,10 @@ impl Writer {
                 return;
             }
             if Instant::now() >= end {
-                tracing::error!(records = held.len(), "records were lost: the store is away");
+                tracing::error!(
+                    records = held.len(),
+                    "records were lost: nothing would take them"
+                );
                 self.metrics.lost_at_end(held.len());
                 return;
             }
@@ -225,11 +208,11 @@ impl Writer {
                 self.stored(stored, held);
                 true
             }
-            Err(store::Error::Refused(error)) => {
-                tracing::warn!(%error, records = batch.len(), "the store refused a batch");
+            Err(NotTaken::Refused(error)) => {
+                tracing::warn!(error, records = batch.len(), "a batch was refused");
                 self.commit_one_by_one(batch.len(), held).await
             }
-            Err(_) => false,
+            Err(NotTaken::Away(_)) => false,
         }
     }
 
@@ -256,15 +239,15 @@ impl Writer {
             let Some(job) = held.pop_front() else { break };
             match self.append(std::slice::from_ref(&job.record)).await {
                 Ok(()) => self.stored(vec![job], held),
-                Err(store::Error::Refused(error)) => {
+                Err(NotTaken::Refused(error)) => {
                     tracing::error!(
-                        record.id = %job.record.id, %error,
-                        "the store refused a record: it is not in the trail",
+                        record.id = %job.record.id, error,
+                        "a record was refused: it is not in the trail",
                     );
                     self.metrics.lost(Lost::Refused);
                     job.tell(Err(Lost::Refused));
                 }
-                Err(_) => {
+                Err(NotTaken::Away(_)) => {
                     held.push_front(job);
                     return false;
                 }
@@ -273,15 +256,17 @@ impl Writer {
         true
     }
 
-    async fn append(&self, batch: &[Record]) -> Result<(), store::Error> {
+    async fn append(&self, batch: &[Record]) -> Result<(), NotTaken> {
         let started = Instant::now();
-        let attempt = tokio::time::timeout(self.attempt, self.store.append(batch));
-        let result = attempt
-            .await
-            .unwrap_or_else(|_| Err(store::Error::too_slow()));
-        self.metrics
-            .attempt(started.elapsed(), self.store.connections());
-        self.report(result.as_ref().err());
+        let result = self.sink.append(batch, self.attempt).await;
+        self.metrics.attempt(started.elapsed());
+        self.sink.count_connections(&self.metrics);
+        let trouble = match &result {
+            // There was an answer, and that is what is asked here.
+            Ok(()) | Err(NotTaken::Refused(_)) => None,
+            Err(NotTaken::Away(trouble)) => Some(trouble.clone()),
+        };
+        self.board.say(Part::Writer, trouble);
         result
     }
 
@@ -297,16 +282,6 @@ impl Writer {
                 held.push_back(Job::queued(record));
             }
         }
-    }
-
-    /// Says once when the store goes, and once when it comes back.
-    fn report(&self, error: Option<&store::Error>) {
-        let trouble = match error {
-            // The store answered, and that is what is asked here.
-            None | Some(store::Error::Refused(_)) => None,
-            Some(error) => Some(Trouble::of(error)),
-        };
-        self.board.say(Part::Writer, trouble);
     }
 }
 

@@ -3,6 +3,7 @@
 mod read;
 mod write;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::UPGRADE;
@@ -15,6 +16,7 @@ use super::inner::{Ask, Guarded, Inner};
 use super::metrics::OnlyCounted;
 use super::{Shared, facts};
 use crate::audit::record::{Facts, Outcome, Phase};
+use crate::client::Client;
 use crate::matrix::Action;
 use crate::matrix::route::Route;
 use crate::policy::{Verdict, Violation};
@@ -25,6 +27,7 @@ pub(super) struct Exchange {
     route: Route,
     id: Uuid,
     started: Instant,
+    client: Option<IpAddr>,
     facts: Facts,
 }
 
@@ -34,11 +37,13 @@ impl Exchange {
     pub(super) fn new<B>(shared: Arc<Shared>, route: Route, request: &Request<B>) -> Self {
         let id = shared.audit.new_id();
         let facts = facts::of_request(id, &route, request);
+        let client = request.extensions().get::<Client>();
         Self {
             shared,
             route,
             id,
             started: Instant::now(),
+            client: client.and_then(|client| client.address),
             facts,
         }
     }
@@ -84,6 +89,7 @@ impl Exchange {
     /// the line is for those who look for it.
     fn only_counted(&self, reason: OnlyCounted, status: StatusCode) {
         self.shared.metrics.only_counted(reason);
+        self.shared.audit.count(reason.as_str(), self.client);
         tracing::debug!(
             target: "exchange",
             {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sqlite3
 import threading
 import time
 from collections import defaultdict
@@ -15,6 +14,7 @@ import pytest
 
 from support.gateway import Gateway, Record
 from support.http import build, connect
+from support.leases import make_older
 from support.postgres import Postgres
 from support.process import eventually
 from support.relay import Listener, Origin, reset, slow_writes
@@ -54,18 +54,6 @@ def test_sigterm_ends_only_when_the_write_of_a_client_that_has_left_is_recorded(
     assert synapse.content(alice) == {"enabled": True}
 
 
-def make_older(served: Gateway, postgres: Postgres | None) -> None:
-    """Puts the leases of all runs two minutes back, as if the time had passed."""
-    if postgres is not None:
-        postgres.query(
-            served.database, "UPDATE audit_run SET renewed_at = renewed_at - interval '2 minutes'"
-        )
-        return
-    with sqlite3.connect(served.database.removeprefix("sqlite:"), timeout=20) as database:
-        database.execute("UPDATE audit_run SET renewed_at = renewed_at - 120 * 1000000")
-    database.close()
-
-
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_kill_9_leaves_an_intent_that_a_later_run_closes_as_unanswered_once(
     synapse: Synapse,
@@ -88,7 +76,7 @@ def test_kill_9_leaves_an_intent_that_a_later_run_closes_as_unanswered_once(
     [intent] = killed.records()
     assert (intent["phase"], intent["verdict"]) == ("intent", "accept")
 
-    make_older(killed, postgres)
+    make_older(killed.database, postgres)
     later = [gateway(synapse.url, database=killed.database) for _ in range(2)]
     records = later[0].records_when(lambda found: len(found) > 1, timeout=30)
     # The closing record has the intent's time, so either may stand first.
@@ -99,7 +87,7 @@ def test_kill_9_leaves_an_intent_that_a_later_run_closes_as_unanswered_once(
     assert closing["run_id"] != intent["run_id"]
     assert closing["authenticated_user"] == alice.user_id
     # A third look, by a third run, finds nothing to do.
-    make_older(killed, postgres)
+    make_older(killed.database, postgres)
     third = gateway(synapse.url, database=killed.database)
     eventually(lambda: third.health("audit") == 200, "the third run recording")
     assert third.put(alice, {"enabled": True}).status == 200

@@ -80,7 +80,9 @@ async fn an_axum_homeserver_mounts_the_guard_around_its_router() {
         ..store::Config::default()
     };
     let mut registry = Registry::default();
-    let config = guard::Config::default();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = guard::Config::default();
+    config.audit.spool = Some(folder.path().join("spool.db"));
     let audit = AuditLog::start(
         || audit::backing(&database, &config.audit).map_err(StartError::from),
         &config.audit,

@@ -1,5 +1,6 @@
 //! PUT, GET, DELETE: verdicts, answers, records.
 
+mod flood;
 mod identity;
 mod outage;
 mod read;

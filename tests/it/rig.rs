@@ -40,7 +40,7 @@ pub(crate) struct Rig {
     /// The store, which can be made to fail.
     pub(crate) store: Arc<Switched>,
     registry: Registry,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
@@ -64,11 +64,7 @@ impl Rig {
         let mut config = guard::Config::default();
         change(&mut config);
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("audit.db").display());
-        let database = audit::store::Config {
-            url: url.into(),
-            ..Default::default()
-        };
+        let database = database(&folder);
         let mut registry = Registry::with_prefix("keybackup");
         let mut switched = None;
         let audit = AuditLog::start(
@@ -107,7 +103,7 @@ impl Rig {
             audit,
             store,
             registry,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -172,6 +168,23 @@ impl Rig {
             .expect("the records are stored in time")
     }
 
+    /// Everything that is in the trail once the gateway has ended, oldest first.
+    pub(crate) async fn ended(&self) -> Vec<Stored> {
+        self.layer.idle().await;
+        self.audit.stop(SOON).await;
+        let store = audit::open_existing(&database(&self.folder)).unwrap();
+        let mut records = store.page(&Query::default()).await.unwrap();
+        store.close().await;
+        records.reverse();
+        records
+    }
+
+    /// How many bytes the trail takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        files.map(|it| it.unwrap().metadata().unwrap().len()).sum()
+    }
+
     /// Waits until the homeserver has got a request other than whoami.
     pub(crate) async fn arrival(&self) {
         let arriving = async {
@@ -192,6 +205,14 @@ impl Rig {
             .lines()
             .find_map(|it| it.strip_prefix(line)?.trim().parse().ok());
         found.unwrap_or_else(|| panic!("no {line} in {text}"))
+    }
+}
+
+fn database(folder: &tempfile::TempDir) -> audit::store::Config {
+    let url = format!("sqlite:{}", folder.path().join("audit.db").display());
+    audit::store::Config {
+        url: url.into(),
+        ..Default::default()
     }
 }
 

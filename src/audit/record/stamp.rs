@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::{ContextV7, Timestamp, Uuid};
@@ -46,6 +47,12 @@ impl Stamp {
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// What the gateway's clock says.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// A UUIDv7 of now; later ones are greater, within one run.

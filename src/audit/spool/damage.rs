@@ -37,7 +37,7 @@ const STATE: &str = "SELECT spool_id, shipped FROM spool_state";
 const WRITTEN: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'spool_record'";
 const NEWEST: &str = "SELECT max(seq) FROM spool_record";
 const ONE: &str = "SELECT line, digest FROM spool_record WHERE seq = ?1";
-const SET_ASIDE: &str = "SELECT id, set_aside_at, reason, line FROM spool_set_aside";
+const SET_ASIDE: &str = "SELECT id, set_aside_at AS at, reason, line FROM spool_set_aside";
 const KEEP_SET_ASIDE: &str = "
     INSERT INTO spool_set_aside (id, set_aside_at, reason, line) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (id) DO NOTHING
@@ -48,7 +48,7 @@ const FOLD: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 #[derive(FromRow)]
 struct SetAside {
     id: Vec<u8>,
-    set_aside_at: i64,
+    at: i64,
     reason: String,
     line: Vec<u8>,
 }
@@ -81,9 +81,9 @@ pub(super) async fn repair(
     for companion in COMPANIONS {
         remove(&beside(&new, companion))?;
     }
-    let damaged = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(
-        SqliteConnectOptions::new().filename(path).read_only(true),
-    );
+    let damaged = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(SqliteConnectOptions::new().filename(path).read_only(true));
     let fresh = SpoolFile::open(&new).await?;
     let (saved, lost) = save(path, &damaged, &fresh, now).await?;
     damaged.close().await;
@@ -143,11 +143,15 @@ async fn save(
         .unwrap_or(0);
     let (written,): (i64,) = read(damaged, WRITTEN).await.unwrap_or((0,));
     let (newest,): (Option<i64>,) = read(damaged, NEWEST).await.unwrap_or((None,));
-    let last = [written, newest.unwrap_or(0), head.map_or(0, |head| head.written)]
-        .into_iter()
-        .max()
-        .unwrap_or(0)
-        .min(shipped.saturating_add(MOST));
+    let last = [
+        written,
+        newest.unwrap_or(0),
+        head.map_or(0, |head| head.written),
+    ]
+    .into_iter()
+    .max()
+    .unwrap_or(0)
+    .min(shipped.saturating_add(MOST));
 
     let (mut saved, mut batch) = (0, Vec::new());
     for seq in shipped + 1..=last {
@@ -190,7 +194,7 @@ async fn keep_set_aside(damaged: &SqlitePool, fresh: &SpoolFile) -> Result<(), E
     for row in rows {
         sqlx::query(KEEP_SET_ASIDE)
             .bind(row.id)
-            .bind(row.set_aside_at)
+            .bind(row.at)
             .bind(row.reason)
             .bind(row.line)
             .execute(&fresh.writer)

@@ -9,7 +9,9 @@ use crate::audit::store;
 #[derive(Debug, thiserror::Error)]
 pub(in crate::audit) enum Error {
     /// It holds as much as it may.
-    #[error("the spool holds {limit} bytes that the store has not taken, as much as it may: see `audit.spool_limit`")]
+    #[error(
+        "the spool holds {limit} bytes that the store has not taken, as much as it may: see `audit.spool_limit`"
+    )]
     Full {
         /// `audit.spool_limit`
         limit: u64,
@@ -63,22 +65,25 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        match primary_code(&error) {
-            // SQLITE_CORRUPT, SQLITE_NOTADB.
-            Some(11 | 26) => Self::Damaged(error.to_string()),
-            _ => match error {
-                sqlx::Error::Io(error) => Self::Io(error),
-                error => Self::Sql(error),
-            },
+        // SQLITE_CORRUPT, SQLITE_NOTADB.
+        if let Some(11 | 26) = primary_code(&error) {
+            return Self::Damaged(error.to_string());
         }
+        if let sqlx::Error::Io(error) = error {
+            return Self::Io(error);
+        }
+        Self::Sql(error)
     }
 }
 
 fn code_of(kind: io::ErrorKind) -> &'static str {
-    match kind {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "spool_disk_full",
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => "spool_read_only",
-        _ => "spool_unavailable",
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    if [StorageFull, QuotaExceeded].contains(&kind) {
+        "spool_disk_full"
+    } else if [ReadOnlyFilesystem, PermissionDenied].contains(&kind) {
+        "spool_read_only"
+    } else {
+        "spool_unavailable"
     }
 }
 

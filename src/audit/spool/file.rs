@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use uuid::Uuid;
 
@@ -109,8 +107,7 @@ impl SpoolFile {
         let writer = pool.clone().connect_lazy_with(options.clone());
         schema::use_wal(&writer).await?;
         migrate(&writer).await?;
-        let shipper =
-            pool.connect_lazy_with(options.synchronous(SqliteSynchronous::Normal));
+        let shipper = pool.connect_lazy_with(options.synchronous(SqliteSynchronous::Normal));
         let (spool_id, ..) = state(&shipper).await?;
         Ok(Self {
             file_id: file_id(path)?,
@@ -185,7 +182,9 @@ impl SpoolFile {
         let mut records = Vec::with_capacity(rows.len());
         for ((found, line, digest), expected) in rows.into_iter().zip(seq + 1..) {
             if found != expected {
-                return Err(Error::Damaged(format!("the record {expected} is not there")));
+                return Err(Error::Damaged(format!(
+                    "the record {expected} is not there"
+                )));
             }
             let record = read(&line, &digest).ok_or_else(|| {
                 Error::Damaged(format!("the record {expected} is not what was written"))

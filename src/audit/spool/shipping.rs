@@ -1,7 +1,9 @@
 //! The shipper's side of the spool: what comes next, what is in the store, what was set aside.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -53,21 +55,37 @@ const TAKEN: &str = "DELETE FROM spool_set_aside WHERE id = ?1";
 
 const OLDEST: &str = "SELECT spooled_at FROM spool_record WHERE seq = ?1";
 
-/// How much waits.
+/// How much waits. Displayed as the end of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::audit) struct Backlog {
     /// Records that the store has not taken.
     pub(in crate::audit) records: i64,
-    /// For how long the oldest of them has waited, in seconds.
-    pub(in crate::audit) oldest_seconds: i64,
+    /// For how long the oldest of them has waited.
+    pub(in crate::audit) oldest: Duration,
     /// Records that the store will not take.
     pub(in crate::audit) set_aside: i64,
+}
+
+impl fmt::Display for Backlog {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            records, oldest, ..
+        } = self;
+        write!(
+            to,
+            "{records} records wait, the oldest for {} s",
+            oldest.as_secs()
+        )
+    }
 }
 
 impl Spool {
     /// At most `limit` records that come next. A spool that turns out to be damaged is mended, and asked
     /// again.
-    pub(in crate::audit) async fn next(self: &Arc<Self>, limit: i64) -> Result<Vec<Spooled>, Error> {
+    pub(in crate::audit) async fn next(
+        self: &Arc<Self>,
+        limit: i64,
+    ) -> Result<Vec<Spooled>, Error> {
         let (spool_id, result) = {
             let file = self.opened().await?;
             let shipped = file.state().await.map(|state| state.shipped);
@@ -188,10 +206,23 @@ impl Spool {
         let waited = oldest.map_or(0, |oldest| (self.now() - oldest).max(0));
         let backlog = Backlog {
             records: state.written - state.shipped,
-            oldest_seconds: waited / 1_000_000,
+            oldest: Duration::from_micros(waited.try_into().unwrap_or(0)),
             set_aside,
         };
-        self.metrics.spool(backlog.records, used, waited, set_aside);
+        let Backlog {
+            records, oldest, ..
+        } = backlog;
+        self.metrics.spool(records, used, oldest, set_aside);
         Ok(backlog)
+    }
+
+    /// The newest record that the spool was given.
+    pub(in crate::audit) async fn written(&self) -> Result<i64, Error> {
+        Ok(self.opened().await?.state().await?.written)
+    }
+
+    /// Whether everything up to `seq` is in the store, or set aside.
+    pub(in crate::audit) async fn is_shipped_to(&self, seq: i64) -> Result<bool, Error> {
+        Ok(self.opened().await?.state().await?.shipped >= seq)
     }
 }

@@ -101,7 +101,7 @@ impl Exchange {
         })
     }
 
-    /// The record of a refusal, and then its answer.
+    /// The record of a refusal, or its place in a count, and then its answer.
     async fn refuse(
         &self,
         verdict: &Verdict,
@@ -114,7 +114,9 @@ impl Exchange {
             return answer;
         }
         let facts = self.facts(Phase::Outcome, Some(Outcome::Refused));
-        if !self.append(facts).await {
+        // Beyond so many of one user a count is recorded.
+        let is_single = self.shared.audit.takes_refusal(&facts);
+        if is_single && !self.append(facts).await {
             return self.not_recorded();
         }
         let answer = refusal::of_violations(self.route.event_type, violations);

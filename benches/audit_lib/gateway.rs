@@ -1,0 +1,186 @@
+//! The guard around a homeserver that answers at once, in this process.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, USER_AGENT};
+use http::{Request, Response};
+use http_body_util::Full;
+use key_backup_gateway::audit::record::{Facts, Judged, Phase};
+use key_backup_gateway::audit::{self, AuditLog, Durability, Health, Patience};
+use key_backup_gateway::client::{Client, RequestId};
+use key_backup_gateway::clock::SystemClock;
+use key_backup_gateway::guard::{self, Guard, GuardLayer, Replay};
+use key_backup_gateway::identity::{self, Through};
+use key_backup_gateway::matrix::{Action, EventType, Preference};
+use prometheus_client::registry::Registry;
+use tower::util::ServiceFn;
+use tower::{Layer, Service, service_fn};
+
+use crate::{database, users};
+
+pub(crate) type Failed = Box<dyn Error + Send + Sync>;
+type Body = Full<Bytes>;
+type Answer = Ready<Result<Response<Body>, Infallible>>;
+type Guarded = Guard<ServiceFn<fn(Request<Replay<Body>>) -> Answer>, Infallible>;
+
+/// As long as the ones of browsers are.
+const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                     Element/1.12.4 Chrome/140.0.0.0 Electron/38.2.0 Safari/537.36";
+const REQUEST: &str = "01930000-0000-7000-8000-000000000000";
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 17));
+const LONG: Duration = Duration::from_mins(1);
+
+/// A guard, and its trail in a Postgres; a receipt means committed there.
+pub(crate) struct Gateway {
+    audit: AuditLog,
+    layer: GuardLayer<Infallible>,
+    registry: Registry,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Ready to record.
+    pub(crate) async fn start(url: &str) -> Result<Self, Failed> {
+        let mut config = guard::Config::default();
+        config.audit.durability = Some(Durability::Store);
+        config.audit.spool = None;
+        // A disk that is slow for a while is not what is measured, nor is whoami.
+        config.audit.deadline = LONG;
+        config.identity.cache = Duration::from_hours(1);
+        let mut registry = Registry::default();
+        let audit = AuditLog::start(
+            || audit::backing(&database(url), &config.audit).map_err(Failed::from),
+            &config.audit,
+            Arc::new(SystemClock),
+            "gateway-1.example.org",
+            false,
+            audit::Metrics::new(&mut registry),
+        )?;
+        let mut health = audit.health();
+        tokio::time::timeout(LONG, health.wait_for(Health::is_recording)).await??;
+        let identify = Through::<_, Body>::new(
+            service_fn(whoami),
+            &config.identity,
+            identity::Metrics::new(&mut registry),
+        );
+        let metrics = guard::Metrics::new(&mut registry);
+        let layer = GuardLayer::new(Arc::new(identify), audit.clone(), &config, metrics);
+        Ok(Self {
+            audit,
+            layer,
+            registry,
+        })
+    }
+
+    pub(crate) fn service(&self) -> Guarded {
+        self.layer.layer(service_fn(homeserver))
+    }
+
+    pub(crate) fn audit(&self) -> AuditLog {
+        self.audit.clone()
+    }
+
+    /// How many records the store has taken.
+    pub(crate) fn appended(&self) -> Result<u64, Failed> {
+        self.metric("records_appended_total")
+    }
+
+    /// Ends everything.
+    ///
+    /// # Errors
+    ///
+    /// If records were lost: then whatever was measured means nothing.
+    pub(crate) async fn stop(self) -> Result<(), Failed> {
+        self.layer.idle().await;
+        self.audit.stop(LONG).await;
+        match self.metric("records_lost_total")? {
+            0 => Ok(()),
+            lost => Err(format!("{lost} records were lost").into()),
+        }
+    }
+
+    /// The sum of a counter over its labels.
+    fn metric(&self, name: &str) -> Result<u64, Failed> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        let mut sum = 0;
+        for line in text.lines().filter(|line| line.starts_with(name)) {
+            let value = line.rsplit(' ').next().unwrap_or_default();
+            sum += value.parse::<u64>()?;
+        }
+        Ok(sum)
+    }
+}
+
+/// One guarded write.
+pub(crate) async fn write(mut guarded: Guarded, number: u64) -> Result<(), Failed> {
+    let user = users::spread(number);
+    let path =
+        format!("/_matrix/client/v3/user/%40user{user}%3Aexample.org/account_data/m.key_backup");
+    let client = Client {
+        address: Some(ADDRESS),
+        chain: Arc::new([ADDRESS.to_string()]),
+    };
+    let request = Request::put(path)
+        .header(AUTHORIZATION, format!("Bearer {user}"))
+        .header(USER_AGENT, AGENT)
+        .extension(client)
+        .extension(RequestId(REQUEST.into()))
+        .body(Body::from(r#"{"enabled":true}"#))?;
+    let Ok(response) = guarded.call(request).await;
+    match response.status().as_u16() {
+        200 => Ok(()),
+        status => Err(format!("a write was answered {status}").into()),
+    }
+}
+
+/// One record such as a guarded write makes, straight into the trail.
+pub(crate) async fn append(audit: AuditLog, number: u64) -> Result<(), Failed> {
+    let user = users::name(users::spread(number));
+    let facts = Facts {
+        exchange_id: Some(audit.new_id()),
+        phase: Some(Phase::Intent),
+        action: Some(Action::Write),
+        event_type: Some(EventType::Stable),
+        claimed_user: Some(user.clone()),
+        authenticated_user: Some(user),
+        device_id: Some("ABCDEFGHIJ".to_owned()),
+        is_guest: Some(false),
+        client_address: Some(ADDRESS.to_string()),
+        client_chain: vec![ADDRESS.to_string()],
+        user_agent: Some(AGENT.to_owned()),
+        preference: Some(Preference::Enabled),
+        verdict: Some(Judged::Accept),
+        request_id: Some(REQUEST.to_owned()),
+        body_sha256: Some([7; 32]),
+        duration_us: Some(4321),
+        ..Facts::default()
+    };
+    let _receipt = audit.append(facts, Patience::Leave).await?;
+    Ok(())
+}
+
+/// Answers at once.
+fn homeserver(_: Request<Replay<Body>>) -> Answer {
+    ready(Ok(Response::new(Body::from("{}"))))
+}
+
+/// A token is the number of its user.
+fn whoami(request: Request<Body>) -> Answer {
+    let token = request.headers().get(AUTHORIZATION);
+    let number = token
+        .and_then(|line| line.to_str().ok()?.strip_prefix("Bearer ")?.parse().ok())
+        .unwrap_or_default();
+    let user_id = users::name(number);
+    let body = serde_json::json!({
+        "user_id": user_id, "device_id": "ABCDEFGHIJ", "is_guest": false,
+    });
+    ready(Ok(Response::new(Body::from(body.to_string()))))
+}

@@ -1,0 +1,150 @@
+//! What `benches/audit` measures from inside: the guard, the trail, one user's history.
+//!
+//! One measurement a process; it prints its figure as one line of JSON. The database is there, and up
+//! to date.
+
+mod gateway;
+mod load;
+mod users;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use key_backup_gateway::audit;
+use key_backup_gateway::audit::store::{self, Query};
+use serde_json::{Value, json};
+
+use self::gateway::Gateway;
+use self::load::{Rate, median};
+
+const USAGE: &str = "\
+usage: audit guard URL IN_FLIGHT SECONDS    records a second of guarded writes
+       audit log URL IN_FLIGHT SECONDS      records a second of the writer alone
+       audit idle URL WRITES                the median of what one idle write takes
+       audit history URL USERS              the median of one user's newest 100 records
+       audit migrate URL                    makes the tables";
+
+/// Before a measurement: connections are made, identities remembered, plans and pages in memory.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// Writes that are not measured, for the same reason.
+const WARM_UP_WRITES: u32 = 20;
+const HISTORY: u32 = 100;
+
+type Measured = Result<Value, Box<dyn Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match measure(&arguments).await {
+        Ok(Some(figures)) => {
+            println!("{figures}");
+            ExitCode::SUCCESS
+        }
+        Ok(None) => {
+            eprintln!("{USAGE}");
+            ExitCode::from(64)
+        }
+        Err(error) => {
+            eprintln!("audit: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None`: wrong usage.
+async fn measure(arguments: &[&str]) -> Result<Option<Value>, Box<dyn Error + Send + Sync>> {
+    let figures = match arguments {
+        ["guard", url, in_flight, seconds] => {
+            guard(url, in_flight.parse()?, seconds.parse()?).await?
+        }
+        ["log", url, in_flight, seconds] => log(url, in_flight.parse()?, seconds.parse()?).await?,
+        ["idle", url, writes] => idle(url, writes.parse()?).await?,
+        ["history", url, users] => history(url, users.parse()?).await?,
+        ["migrate", url] => migrate(url).await?,
+        _ => return Ok(None),
+    };
+    Ok(Some(figures))
+}
+
+async fn guard(url: &str, in_flight: u32, seconds: u64) -> Measured {
+    let gateway = Gateway::start(url).await?;
+    let service = gateway.service();
+    let write = move |number| gateway::write(service.clone(), number);
+    let rate = rate(&gateway, in_flight, seconds, write).await?;
+    gateway.stop().await?;
+    Ok(rate)
+}
+
+async fn log(url: &str, in_flight: u32, seconds: u64) -> Measured {
+    let gateway = Gateway::start(url).await?;
+    let audit = gateway.audit();
+    let append = move |number| gateway::append(audit.clone(), number);
+    let rate = rate(&gateway, in_flight, seconds, append).await?;
+    gateway.stop().await?;
+    Ok(rate)
+}
+
+async fn rate<F>(
+    gateway: &Gateway,
+    in_flight: u32,
+    seconds: u64,
+    work: impl Fn(u64) -> F + Clone + Send + 'static,
+) -> Measured
+where
+    F: Future<Output = Result<(), gateway::Failed>> + Send,
+{
+    let count = || gateway.appended();
+    let window = Duration::from_secs(seconds);
+    let Rate { records, took } = load::closed_loop(in_flight, WARM_UP, window, work, count).await?;
+    let took = took.as_secs_f64();
+    Ok(json!({ "records": records, "seconds": took }))
+}
+
+async fn idle(url: &str, writes: u32) -> Measured {
+    let gateway = Gateway::start(url).await?;
+    let service = gateway.service();
+    let mut took = Vec::new();
+    for number in 0..WARM_UP_WRITES + writes {
+        let started = Instant::now();
+        gateway::write(service.clone(), 0).await?;
+        if number >= WARM_UP_WRITES {
+            took.push(started.elapsed());
+        }
+    }
+    gateway.stop().await?;
+    Ok(json!({ "seconds": median(took) }))
+}
+
+async fn history(url: &str, users: u64) -> Measured {
+    let store = audit::open_existing(&database(url))?;
+    let mut took = Vec::new();
+    let mut records = 0;
+    for number in 0..users {
+        let query = Query {
+            user: Some(users::name(users::spread(number))),
+            limit: HISTORY,
+            ..Query::default()
+        };
+        let started = Instant::now();
+        records += store.page(&query).await?.len();
+        took.push(started.elapsed());
+    }
+    store.close().await;
+    Ok(json!({ "seconds": median(took), "records": records }))
+}
+
+async fn migrate(url: &str) -> Measured {
+    let store = audit::open(&database(url))?;
+    store.migrate().await?;
+    store.close().await;
+    Ok(json!({}))
+}
+
+fn database(url: &str) -> store::Config {
+    store::Config {
+        url: url.into(),
+        ..store::Config::default()
+    }
+}

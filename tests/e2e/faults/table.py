@@ -1,0 +1,36 @@
+"""Every fault, by its name: the README has a row for each, and each is held by tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens, and which tests hold what must come of it: `FILE::FUNCTION`, from `tests/`."""
+
+    name: str
+    sentence: str
+    tests: tuple[str, ...]
+
+
+_GATEWAY = "e2e/faults/test_gateway.py"
+_WITHOUT = "e2e/faults/test_postgres.py::test_postgres_without_a_spool"
+
+TABLE = (
+    Fault(
+        "kill-gateway",
+        "`kill -9` of the gateway at a random moment",
+        (f"{_GATEWAY}::test_kill_gateway", "e2e/test_killed.py::test_kill_9_leaves_an_intent_that_a_later_run_closes_as_unanswered_once"),
+    ),
+    Fault("sigterm", "SIGTERM under load", (f"{_GATEWAY}::test_sigterm",)),
+    Fault("postgres-killed", "`kill -9` of Postgres, which comes back", (_WITHOUT,)),
+    Fault("postgres-stopped", "Postgres stands still: connected, and silent", (_WITHOUT,)),
+    Fault("network-slow", "half a second to Postgres and back", (_WITHOUT,)),
+    Fault("network-blackhole", "what is sent to Postgres goes nowhere", (_WITHOUT,)),
+    Fault("network-reset-in-commit", "connections to Postgres break while a commit runs", (_WITHOUT,)),
+    Fault("postgres-read-only", "Postgres takes no writes, as a replica", (_WITHOUT,)),
+    Fault("postgres-disk-full", "the disk of Postgres is full", (_WITHOUT,)),
+    Fault("postgres-no-connections", "Postgres has no connection left", (_WITHOUT,)),
+    Fault("postgres-locked", "somebody holds a lock on the table", (_WITHOUT,)),
+)
