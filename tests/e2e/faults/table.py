@@ -15,6 +15,7 @@ class Fault:
 
 
 _GATEWAY = "e2e/faults/test_gateway.py"
+_SPOOL = "e2e/faults/test_spool.py"
 _POSTGRES = (
     "e2e/faults/test_postgres.py::test_postgres_without_a_spool",
     "e2e/faults/test_postgres.py::test_postgres_behind_a_spool",
@@ -37,4 +38,7 @@ TABLE = (
     Fault("postgres-disk-full", "the disk of Postgres is full", _POSTGRES),
     Fault("postgres-no-connections", "Postgres has no connection left", _POSTGRES),
     Fault("postgres-locked", "somebody holds a lock on the table", _POSTGRES),
+    Fault("spool-full", "the spool holds as much as it may", (f"{_SPOOL}::test_spool_full",)),
+    Fault("spool-disk-full", "the disk of the spool, or of SQLite, is full", (f"{_SPOOL}::test_spool_disk_full",)),
+    Fault("spool-read-only", "the disk of the spool cannot be written to", (f"{_SPOOL}::test_spool_read_only",)),
 )
