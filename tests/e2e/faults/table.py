@@ -41,4 +41,12 @@ TABLE = (
     Fault("spool-full", "the spool holds as much as it may", (f"{_SPOOL}::test_spool_full",)),
     Fault("spool-disk-full", "the disk of the spool, or of SQLite, is full", (f"{_SPOOL}::test_spool_disk_full",)),
     Fault("spool-read-only", "the disk of the spool cannot be written to", (f"{_SPOOL}::test_spool_read_only",)),
+    Fault(
+        "spool-damaged",
+        "the spool's file is not what was written",
+        (
+            "e2e/faults/test_damage.py::test_spool_damaged_while_nobody_uses_it",
+            "e2e/faults/test_damage.py::test_spool_damaged_while_it_is_used",
+        ),
+    ),
 )
