@@ -80,11 +80,16 @@ class Scene:
         """Something to be done at the end, whatever happens."""
         self._undo.callback(mend, *arguments)
 
-    def start(self, wait_for_store: bool = True, **config: dict[str, Any]) -> Gateway:
+    def start(
+        self,
+        wait_for_store: bool = True,
+        env: dict[str, str] | None = None,
+        **config: dict[str, Any],
+    ) -> Gateway:
         """One more gateway, for the crowd to use."""
         folder = self.folder / f"gateway-{next(self._numbers)}"
-        sections = {"audit": self.audit, **config}
-        served = Gateway(self.origin.url, self.through or self.database, folder, sections)
+        sections = {**config, "audit": self.audit | config.get("audit", {})}
+        served = Gateway(self.origin.url, self.through or self.database, folder, sections, env)
         self._started.append(served)
         served.wait()
         if wait_for_store:
