@@ -23,13 +23,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::{Sqlite, Transaction};
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
 pub(super) use self::error::Error;
-use self::file::SpoolFile;
 pub(super) use self::file::Spooled;
+use self::file::{SpoolFile, Write};
 use self::head::Head;
 use self::locks::Held;
 pub(super) use self::locks::LocalRun;
@@ -125,11 +124,11 @@ impl Spool {
             return Err((None, Error::Moved));
         };
         let append = async {
-            let mut transaction = file.begin_write().await?;
+            let mut write = file.begin_write().await?;
             self.check_place(file)?;
-            self.make_room(&mut transaction).await?;
-            let written = file::append(&mut transaction, batch, self.now()).await?;
-            transaction.commit().await?;
+            self.make_room(&mut write).await?;
+            let written = file::append(&mut write, batch, self.now()).await?;
+            write.commit().await?;
             // Else it was committed to a file that another process has just set aside.
             self.check_place(file)?;
             Ok(written)
@@ -148,14 +147,16 @@ impl Spool {
         }
     }
 
-    async fn make_room(&self, transaction: &mut Transaction<'static, Sqlite>) -> Result<(), Error> {
+    async fn make_room(&self, write: &mut Write<'_>) -> Result<(), Error> {
         let used: i64 = sqlx::query_scalar(USED)
-            .fetch_one(&mut **transaction)
+            .fetch_one(&mut *write.transaction)
             .await?;
         if u64::try_from(used).unwrap_or_default() < self.limit {
             return Ok(());
         }
-        let done = sqlx::query(MAKE_ROOM).execute(&mut **transaction).await?;
+        let done = sqlx::query(MAKE_ROOM)
+            .execute(&mut *write.transaction)
+            .await?;
         if done.rows_affected() == 0 {
             let limit = self.limit;
             return Err(Error::Full { limit });
@@ -265,9 +266,9 @@ impl Spool {
             ..Facts::default()
         };
         let record = self.stamp.record(Kind::Operation, facts);
-        let mut transaction = file.begin_write().await?;
-        let written = file::append(&mut transaction, &[record], self.now()).await?;
-        transaction.commit().await?;
+        let mut write = file.begin_write().await?;
+        let written = file::append(&mut write, &[record], self.now()).await?;
+        write.commit().await?;
         self.note(file, written);
         Ok(())
     }

@@ -175,9 +175,9 @@ async fn write(fresh: &SpoolFile, batch: &[Record], now: i64) -> Result<i64, Err
     if batch.is_empty() {
         return Ok(0);
     }
-    let mut transaction = fresh.begin_write().await?;
-    let written = file::append(&mut transaction, batch, now).await?;
-    transaction.commit().await?;
+    let mut write = fresh.begin_write().await?;
+    let written = file::append(&mut write, batch, now).await?;
+    write.commit().await?;
     fresh.note.write(Head {
         spool_id: fresh.spool_id,
         written,

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::error::Error;
@@ -62,6 +65,8 @@ pub(super) struct SpoolFile {
     /// What notes how far it is shipped: to lose such a note is to ship again.
     pub(super) shipper: SqlitePool,
     pub(super) note: Note,
+    /// One of the two writes at a time. SQLite would make the other sleep.
+    turn: Mutex<()>,
 }
 
 /// A record in the spool.
@@ -71,12 +76,28 @@ pub(in crate::audit) struct Spooled {
     pub(in crate::audit) record: Record,
 }
 
+/// A transaction of the writer's.
+pub(super) struct Write<'a> {
+    pub(super) transaction: Transaction<'static, Sqlite>,
+    _turn: MutexGuard<'a, ()>,
+}
+
+pub(super) type Statement<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
 /// How far the spool is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) spool_id: Uuid,
     pub(super) shipped: i64,
     pub(super) written: i64,
+}
+
+// === impl Write ===
+
+impl Write<'_> {
+    pub(super) async fn commit(self) -> Result<(), Error> {
+        Ok(self.transaction.commit().await?)
+    }
 }
 
 // === impl SpoolFile ===
@@ -115,6 +136,7 @@ impl SpoolFile {
             writer,
             shipper,
             note: Note::open(&beside(path, ".head"))?,
+            turn: Mutex::default(),
         })
     }
 
@@ -164,8 +186,12 @@ impl SpoolFile {
         })
     }
 
-    pub(super) async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
-        Ok(self.writer.begin_with(BEGIN_WRITE).await?)
+    pub(super) async fn begin_write(&self) -> Result<Write<'_>, Error> {
+        let turn = self.turn.lock().await;
+        Ok(Write {
+            transaction: self.writer.begin_with(BEGIN_WRITE).await?,
+            _turn: turn,
+        })
     }
 
     /// At most `limit` records after `seq`.
@@ -194,6 +220,13 @@ impl SpoolFile {
         Ok(records)
     }
 
+    /// Runs a statement of the shipper's that writes.
+    pub(super) async fn execute(&self, statement: Statement<'_>) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        statement.execute(&self.shipper).await?;
+        Ok(())
+    }
+
     pub(super) async fn close(&self) {
         self.shipper.close().await;
         self.writer.close().await;
@@ -210,7 +243,7 @@ pub(super) fn read(line: &[u8], digest: &[u8]) -> Option<Record> {
 
 /// Appends `batch`. Returns the last seq.
 pub(super) async fn append(
-    transaction: &mut Transaction<'static, Sqlite>,
+    write: &mut Write<'_>,
     batch: &[Record],
     now: i64,
 ) -> Result<i64, Error> {
@@ -224,7 +257,7 @@ pub(super) async fn append(
     let done = sqlx::query(APPEND)
         .bind(lines)
         .bind(now)
-        .execute(&mut **transaction)
+        .execute(&mut *write.transaction)
         .await?;
     Ok(done.last_insert_rowid())
 }
