@@ -165,7 +165,9 @@ fn serve(config: &Config) -> anyhow::Result<()> {
 
 fn check(config: &Config) -> anyhow::Result<()> {
     // Nothing is connected to: what can be known without the network is checked.
-    trail::check(&config.database, &config.audit)?;
+    for remark in trail::check(&config.database, &config.audit)? {
+        say(&remark)?;
+    }
     server::check(config)?;
     say("the configuration is good")
 }

@@ -43,18 +43,20 @@ pub enum Spooling {
     Yes(PathBuf),
 }
 
-/// Whether [`backing`] would say that something is wrong. Needs no runtime.
+/// Whether [`backing`] would say that something is wrong. Needs no runtime. Returns what the operator
+/// should know nevertheless, a sentence each.
 ///
 /// # Errors
 ///
 /// Those of [`backing`].
-pub fn check(database: &store::Config, config: &Config) -> Result<(), OpenError> {
+pub fn check(database: &store::Config, config: &Config) -> Result<Vec<String>, OpenError> {
     let scheme = scheme(database)?;
-    match scheme {
-        Scheme::Sqlite => check_sqlite(database),
+    let remarks = match scheme {
+        Scheme::Sqlite => check_sqlite(database).map(|()| Vec::new()),
         Scheme::Postgres => check_postgres(database),
     }?;
-    spooling(scheme, config).map(drop)
+    spooling(scheme, config)?;
+    Ok(remarks)
 }
 
 /// The store that `database.url` names, and the spool before it that `config` wants.
@@ -77,7 +79,7 @@ pub fn backing(database: &store::Config, config: &Config) -> Result<Backing, Ope
 ///
 /// # Errors
 ///
-/// If the URL names no store that this build has, or is malformed, or the password file cannot be
+/// If the URL names no store that this build has, or is malformed, or a file that is named cannot be
 /// read.
 ///
 /// # Panics
@@ -167,7 +169,7 @@ fn open_sqlite(_: Purpose, _: &store::Config) -> Result<Arc<dyn Store>, OpenErro
 }
 
 #[cfg(feature = "postgres")]
-fn check_postgres(config: &store::Config) -> Result<(), OpenError> {
+fn check_postgres(config: &store::Config) -> Result<Vec<String>, OpenError> {
     super::postgres::check(config)
 }
 
@@ -177,7 +179,7 @@ fn open_postgres(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 #[cfg(not(feature = "postgres"))]
-fn check_postgres(_: &store::Config) -> Result<(), OpenError> {
+fn check_postgres(_: &store::Config) -> Result<Vec<String>, OpenError> {
     Err(OpenError::url("needs a build with the feature `postgres`"))
 }
 

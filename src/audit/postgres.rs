@@ -6,25 +6,25 @@
 //! which something went wrong, or was left half-way, is closed and never used again.
 
 mod append;
+mod certificates;
+mod hosts;
 mod options;
+mod password;
+mod pool;
 mod read;
 mod runs;
 mod schema;
 
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPoolOptions};
-use sqlx::{PgPool, Postgres};
 use uuid::Uuid;
+
+use self::pool::{Held, Pool};
 
 use super::record::{Record, Stored};
 use super::store::{self, BoxFuture, DeadRun, Error, OpenError, Query, Store};
 
-/// For a connection from the pool, and for making it. A write waits for it, so it is short.
-const ACQUIRE: Duration = Duration::from_secs(3);
 /// For whatever a gateway does all the time. Longer than the server's own limits in [`BEGIN`], so
 /// that it is the server that gives up first, if it lives.
 const ROUTINE: Duration = Duration::from_secs(8);
@@ -36,11 +36,8 @@ const MIGRATING: Duration = Duration::from_mins(10);
 /// [`Store`] over Postgres.
 #[derive(Debug)]
 pub struct PgStore {
-    pool: PgPool,
+    pool: Pool,
 }
-
-/// A connection that goes back to the pool only if nothing went wrong with it.
-struct Held(Option<PoolConnection<Postgres>>);
 
 // === impl PgStore ===
 
@@ -49,21 +46,14 @@ impl PgStore {
     ///
     /// # Errors
     ///
-    /// If the URL is malformed or the password file cannot be read.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime. The store belongs to that runtime: use it in no other.
+    /// If the URL is malformed, or a file that it or `config` names cannot be read.
     pub fn open(config: &store::Config) -> Result<Self, OpenError> {
-        let pool = PgPoolOptions::new()
-            .max_connections(config.max_connections.max(1))
-            .acquire_timeout(ACQUIRE)
-            .connect_lazy_with(options::parse(config)?);
+        let pool = Pool::new(config.max_connections, options::parse(config)?);
         Ok(Self { pool })
     }
 
     async fn hold(&self) -> Result<Held, sqlx::Error> {
-        Ok(Held(Some(self.pool.acquire().await?)))
+        self.pool.hold().await
     }
 
     /// See [`store::bounded`].
@@ -73,13 +63,22 @@ impl PgStore {
         work: impl Future<Output = Result<T, Error>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, Error>> {
         let check = store::within(ROUTINE, schema::check(self));
-        store::bounded(limit, work, check)
+        let work = store::bounded(limit, work, check);
+        Box::pin(async move {
+            let result = work.await;
+            if let Err(error) = &result {
+                self.pool.doubt(error);
+            }
+            result
+        })
     }
 }
 
-/// Whether [`PgStore::open`] would say that something is wrong with `config`.
-pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
-    options::parse(config).map(drop)
+/// Whether [`PgStore::open`] would say that something is wrong with `config`. Returns what the operator
+/// should know, a sentence each.
+pub(super) fn check(config: &store::Config) -> Result<Vec<String>, OpenError> {
+    let options = options::parse(config)?;
+    Ok(options.remarks())
 }
 
 impl Store for PgStore {
@@ -136,50 +135,10 @@ impl Store for PgStore {
     }
 
     fn connections(&self) -> (u32, u32) {
-        (
-            self.pool.size(),
-            u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX),
-        )
+        self.pool.connections()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            // A connection that hangs must not keep the process.
-            let _ = tokio::time::timeout(ACQUIRE, self.pool.close()).await;
-        })
-    }
-}
-
-// === impl Held ===
-
-impl Held {
-    /// Back to the pool.
-    fn release(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Deref for Held {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        self.0
-            .as_ref()
-            .expect("a connection is held until it is released")
-    }
-}
-
-impl DerefMut for Held {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0
-            .as_mut()
-            .expect("a connection is held until it is released")
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // The pool would first wait for the server to answer what was left half-way.
-        drop(self.0.take().map(PoolConnection::detach));
+        Box::pin(self.pool.close())
     }
 }

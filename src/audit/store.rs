@@ -1,5 +1,6 @@
 //! What a store promises. No implementation lives here.
 
+mod causes;
 mod error;
 
 use std::pin::Pin;
@@ -11,6 +12,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use uuid::Uuid;
 
+#[cfg(feature = "postgres")]
+pub(super) use self::causes::Cause;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use self::error::blames_the_schema;
 pub use self::error::{Error, OpenError};

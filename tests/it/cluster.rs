@@ -6,42 +6,33 @@
 //!
 //! Tests that only want a database take one of [`shared::database`]: it is quicker.
 
+mod leash;
+pub(crate) mod pgbouncer;
+pub(crate) mod replica;
 pub(crate) mod shared;
 
 use std::fs;
-use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-const START_LIMIT: Duration = Duration::from_secs(30);
+use self::leash::Leash;
 
-/// Reads the server's pid, and 0 once it is gone, from its input; at the end of that the test is
-/// over, one way or the other. The folder is $1.
-const WATCHDOG: &str = r#"
-    pid=0
-    while read -r line; do pid=$line; done
-    if [ "$pid" -gt 0 ]; then
-        kill -9 $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) "$pid" 2>/dev/null
-    fi
-    for _ in 1 2 3 4 5; do rm -rf "$1" && break; sleep 0.2; done
-"#;
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A Postgres server.
 pub(crate) struct Cluster {
     folder: PathBuf,
     port: u16,
     server: Child,
-    /// The watchdog's input.
-    leash: Option<ChildStdin>,
-    watchdog: Child,
+    leash: Leash,
     databases: AtomicU32,
 }
 
@@ -50,27 +41,20 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A new server with an empty cluster.
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("kbg-cluster-")
-            .tempdir()
-            .unwrap()
-            .keep();
-        let mut watchdog = Command::new("sh")
-            .args(["-c", WATCHDOG, "watchdog"])
-            .arg(&folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Whoever kills the test's process group must not kill the watchdog.
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let leash = watchdog.stdin.take();
-        let template = template();
-        run(Command::new("cp")
-            .arg("-a")
-            .arg(&template)
-            .arg(folder.join("data")));
+        Self::start_with(|_| ()).await
+    }
+
+    /// A new server, after `prepare` has changed what it likes in the data folder.
+    pub(crate) async fn start_with(prepare: impl FnOnce(&Path)) -> Self {
+        let (folder, leash) = new_folder();
+        let data = folder.join("data");
+        run(Command::new("cp").arg("-a").arg(template()).arg(&data));
+        prepare(&data);
+        Self::serve(folder, leash).await
+    }
+
+    /// A server over the `data` in `folder`.
+    async fn serve(folder: PathBuf, leash: Leash) -> Self {
         give_to_postgres(&folder);
         let port = free_port();
         let server = spawn(&folder, port);
@@ -79,7 +63,6 @@ impl Cluster {
             port,
             server,
             leash,
-            watchdog,
             databases: AtomicU32::new(0),
         };
         while !cluster.is_ready().await {
@@ -92,7 +75,7 @@ impl Cluster {
     /// The URL of a new, empty database.
     pub(crate) async fn database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
+        let mut connection = self.superuser().await;
         connection
             .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
             .await
@@ -101,16 +84,53 @@ impl Cluster {
         self.url(&name)
     }
 
+    async fn superuser(&self) -> PgConnection {
+        PgConnection::connect(&self.url("postgres")).await.unwrap()
+    }
+
     /// The URL of the database `name`, as the superuser.
     pub(crate) fn url(&self, name: &str) -> String {
         url(self.port, name)
+    }
+
+    /// The port that the server listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs `sql` as the superuser.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let mut connection = self.superuser().await;
+        // One at a time: together they would be one transaction.
+        for sql in sql.split(';') {
+            connection
+                .execute(AssertSqlSafe(sql.to_owned()))
+                .await
+                .unwrap();
+        }
+        connection.close().await.unwrap();
+    }
+
+    /// Waits until the superuser's `sql` says `true`.
+    pub(crate) async fn wait_until(&self, sql: &str) {
+        let mut connection = self.superuser().await;
+        let deadline = Instant::now() + START_LIMIT;
+        while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+        {
+            assert!(Instant::now() < deadline, "never: {sql}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        connection.close().await.unwrap();
     }
 
     /// Kills the server, its backends too, without warning.
     pub(crate) fn kill9(&mut self) {
         self.signal_all("KILL");
         self.server.wait().unwrap();
-        self.tell_watchdog(0);
+        self.leash.watch(0);
     }
 
     /// Freezes the server: connections stay, and nothing answers.
@@ -146,7 +166,7 @@ impl Cluster {
     /// Waits until the server answers, and it is this one; `false` if it ended instead.
     async fn is_ready(&mut self) -> bool {
         let deadline = Instant::now() + START_LIMIT;
-        self.tell_watchdog(self.server.id());
+        self.leash.watch(self.server.id());
         while self.server.try_wait().unwrap().is_none() {
             if data_directory(self.port)
                 .await
@@ -161,7 +181,7 @@ impl Cluster {
             );
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
-        self.tell_watchdog(0);
+        self.leash.watch(0);
         false
     }
 
@@ -181,21 +201,17 @@ impl Cluster {
             .status()
             .unwrap();
     }
-
-    fn tell_watchdog(&mut self, pid: u32) {
-        if let Some(leash) = &mut self.leash {
-            writeln!(leash, "{pid}").unwrap();
-        }
-    }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        // The watchdog's work is the same, whether the test ended or was killed.
-        drop(self.leash.take());
-        let _ = self.watchdog.wait();
-        let _ = self.server.wait();
-    }
+/// A folder for a server, which goes with the leash.
+fn new_folder() -> (PathBuf, Leash) {
+    let folder = tempfile::Builder::new()
+        .prefix("kbg-cluster-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    let leash = Leash::new(&folder);
+    (folder, leash)
 }
 
 fn url(port: u16, name: &str) -> String {
@@ -235,7 +251,9 @@ fn is_root() -> bool {
 
 fn give_to_postgres(folder: &Path) {
     if is_root() {
-        run(Command::new("chown").arg("postgres:postgres").arg(folder));
+        run(Command::new("chown")
+            .args(["-R", "postgres:postgres"])
+            .arg(folder));
     }
 }
 

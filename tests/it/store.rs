@@ -24,6 +24,16 @@ macro_rules! conformance {
         }
 
         #[cfg(feature = "postgres")]
+        mod pgbouncer_conforms {
+            $($(
+                #[tokio::test]
+                async fn $claim() {
+                    super::suite::$group::$claim(&super::bench::Bench::pgbouncer().await).await;
+                }
+            )+)+
+        }
+
+        #[cfg(feature = "postgres")]
         mod postgres_conforms {
             $($(
                 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 use super::PgStore;
 use crate::audit::store::{Error, MIGRATION_TABLE, compare_versions};
@@ -48,15 +48,10 @@ const MAKE_PARTITIONS: &str = "SELECT audit_make_partitions()";
 pub(super) async fn migrate(store: &PgStore) -> Result<(), Error> {
     // A connection of its own: sqlx's migrator names its statements, and only a cache forgets them
     // in the way that poolers understand.
-    let options = store
+    let mut connection = store
         .pool
-        .connect_options()
-        .as_ref()
-        .clone()
-        .statement_cache_capacity(16);
-    let mut connection = tokio::time::timeout(super::ACQUIRE, options.connect())
-        .await
-        .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?;
+        .connect_apart(|options| options.statement_cache_capacity(16))
+        .await?;
     let mut transaction = connection.begin_with(BEGIN).await?;
     sqlx::query(LOCK).execute(&mut *transaction).await?;
     check_encoding(&mut transaction).await?;

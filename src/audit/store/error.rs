@@ -6,11 +6,13 @@ use std::io;
 use sqlx::migrate::MigrateError;
 use uuid::Uuid;
 
+use super::causes::Cause;
+
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Try again later.
-    #[error("the audit store did not answer")]
+    #[error("{}", Cause::of(.0).advice())]
     Unavailable(#[source] sqlx::Error),
     /// Trying again with the same records will not help.
     #[error("the audit store refused the records")]
@@ -77,13 +79,27 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) => "store_unavailable",
+            Self::Unavailable(error) => Cause::of(error).code(),
             Self::Refused(_) => "store_refused",
             Self::Outdated { .. } => "schema_outdated",
             Self::Newer { .. } => "schema_newer",
             Self::Encoding { .. } => "database_encoding",
             Self::Migrate(_) => "migration_failed",
             Self::Unreadable { .. } => "store_unreadable",
+        }
+    }
+
+    /// Why the store is not to be had, if that is what is wrong.
+    #[cfg(feature = "postgres")]
+    pub(in crate::audit) fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Unavailable(error) => Some(Cause::of(error)),
+            Self::Refused(_)
+            | Self::Outdated { .. }
+            | Self::Newer { .. }
+            | Self::Encoding { .. }
+            | Self::Migrate(_)
+            | Self::Unreadable { .. } => None,
         }
     }
 
@@ -141,6 +157,10 @@ fn blames_the_data_by_code(error: &dyn sqlx::error::DatabaseError) -> bool {
         .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
         .is_some()
     {
+        // No partition takes the record: the tables are at fault.
+        if code == "23514" && error.constraint().is_none() {
+            return false;
+        }
         // Data exceptions, integrity constraints, program limits.
         // https://www.postgresql.org/docs/current/errcodes-appendix.html
         return ["22", "23", "54"]
@@ -199,6 +219,15 @@ impl OpenError {
             key: "database.url",
             reason: reason.into(),
             source: None,
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(in crate::audit) fn url_file(reason: impl Into<String>, source: io::Error) -> Self {
+        Self {
+            key: "database.url",
+            reason: reason.into(),
+            source: Some(source),
         }
     }
 

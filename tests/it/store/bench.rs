@@ -18,7 +18,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 #[cfg(feature = "postgres")]
-use crate::cluster::shared;
+use crate::cluster::{pgbouncer::PgBouncer, shared};
 
 /// A database for one test.
 pub(super) enum Bench {
@@ -26,6 +26,9 @@ pub(super) enum Bench {
     Sqlite(tempfile::TempDir),
     #[cfg(feature = "postgres")]
     Postgres(String),
+    /// Postgres with a pooler before it, which has one connection.
+    #[cfg(feature = "postgres")]
+    PgBouncer(String, PgBouncer),
 }
 
 /// A stamp whose clock a test can move.
@@ -98,13 +101,26 @@ impl Bench {
         Self::Postgres(shared::database().await)
     }
 
+    #[cfg(feature = "postgres")]
+    pub(super) async fn pgbouncer() -> Self {
+        let url = shared::database().await;
+        let (_, port) = url.rsplit_once(':').unwrap();
+        let (port, _) = port.split_once('/').unwrap();
+        let bouncer = PgBouncer::start(port.parse().unwrap()).await;
+        Self::PgBouncer(url, bouncer)
+    }
+
     /// Another store over the same database, as another process would have it.
     pub(super) fn store(&self) -> Arc<dyn Store> {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => Arc::new(SqliteStore::open(&config(&self.url())).unwrap()),
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Arc::new(PgStore::open(&config(&self.url())).unwrap()),
+            Self::Postgres(url) => Arc::new(PgStore::open(&config(url)).unwrap()),
+            #[cfg(feature = "postgres")]
+            Self::PgBouncer(url, bouncer) => {
+                Arc::new(PgStore::open(&config(&bouncer.through(url))).unwrap())
+            }
         }
     }
 
@@ -115,12 +131,13 @@ impl Bench {
         store
     }
 
+    /// Where the database itself is.
     pub(super) fn url(&self) -> String {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("trail.db").display()),
             #[cfg(feature = "postgres")]
-            Self::Postgres(url) => url.clone(),
+            Self::Postgres(url) | Self::PgBouncer(url, _) => url.clone(),
         }
     }
 
@@ -135,7 +152,7 @@ impl Bench {
                 pool.close().await;
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(url) => {
+            Self::Postgres(url) | Self::PgBouncer(url, _) => {
                 let pool = sqlx::PgPool::connect(url).await.unwrap();
                 sqlx::raw_sql(sql).execute(&pool).await.unwrap();
                 pool.close().await;
@@ -151,7 +168,7 @@ impl Bench {
                 format!("UPDATE audit_run SET renewed_at = renewed_at - {seconds} * 1000000")
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => format!(
+            Self::Postgres(..) | Self::PgBouncer(..) => format!(
                 "UPDATE audit_run SET renewed_at = renewed_at - make_interval(secs => {seconds})"
             ),
         };
