@@ -42,6 +42,7 @@ mod body;
 mod exchange;
 mod facts;
 mod inner;
+mod limits;
 mod metrics;
 mod refusal;
 mod tally;
@@ -52,7 +53,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
@@ -63,19 +63,14 @@ use tracing::Instrument;
 pub use self::body::Replay;
 use self::exchange::Exchange;
 use self::inner::Inner;
+use self::limits::Limiter;
+pub use self::limits::Limits;
 pub use self::metrics::Metrics;
 use self::tally::Tally;
 use crate::audit::{self, AuditLog};
 use crate::identity::{self, Identify};
 use crate::matrix::{error, route};
 use crate::policy::{self, Policy};
-
-/// How much is taken on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How many writes a second are forwarded while nobody can say whose they are.
-    pub unknown_per_second: u32,
-}
 
 /// What a guard keeps to.
 #[derive(Clone, Debug)]
@@ -111,8 +106,7 @@ struct Shared {
     audit: AuditLog,
     policy: Policy,
     config: Config,
-    /// By [`Limits::unknown_per_second`]; `None` if that is none at all.
-    unknown: Option<DefaultDirectRateLimiter>,
+    limiter: Limiter,
     under_way: Tally,
     metrics: Metrics,
 }
@@ -132,17 +126,6 @@ pin_project! {
     enum ResponseKind<F, R: http_body::Body, E> {
         Pass { #[pin] inner: F },
         Exchange { task: JoinHandle<Result<Response<Replay<R>>, E>> },
-    }
-}
-
-// === impl Limits ===
-
-impl Default for Limits {
-    fn default() -> Self {
-        // More than the whole of a large homeserver's users turn backup on or off in a second.
-        Self {
-            unknown_per_second: 10,
-        }
     }
 }
 
@@ -175,14 +158,12 @@ impl<E> GuardLayer<E> {
         config: &Config,
         metrics: Metrics,
     ) -> Self {
-        let unknown = std::num::NonZeroU32::new(config.limits.unknown_per_second)
-            .map(|most| RateLimiter::direct(Quota::per_second(most)));
         let shared = Shared {
             identify,
             audit,
             policy: Policy::new(&config.policy),
             config: config.clone(),
-            unknown,
+            limiter: Limiter::new(&config.limits),
             under_way: Tally::default(),
             metrics,
         };

@@ -8,6 +8,7 @@
 //! hash: no token and no digest that could be tested against one is kept. A 401 is never remembered,
 //! because a replayed one would log a user out.
 
+mod doubt;
 mod metrics;
 mod whoami;
 

@@ -10,6 +10,8 @@ use crate::{guard, proxy};
 pub struct Limits {
     /// How many writes a second are forwarded while nobody can say whose they are.
     pub unknown_per_second: u32,
+    /// How many guarded writes a minute one user may send; 0 is any number.
+    pub guarded_per_user: u32,
     /// How many connections of clients are open at once, over all listeners.
     pub connections: usize,
     /// How many field lines a head may have.
@@ -26,6 +28,7 @@ impl Limits {
     pub fn guard(&self) -> guard::Limits {
         guard::Limits {
             unknown_per_second: self.unknown_per_second,
+            guarded_per_user: self.guarded_per_user,
         }
     }
 
@@ -42,8 +45,13 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         let proxy::Limits { fields, heads } = proxy::Limits::default();
+        let guard::Limits {
+            unknown_per_second,
+            guarded_per_user,
+        } = guard::Limits::default();
         Self {
-            unknown_per_second: guard::Limits::default().unknown_per_second,
+            unknown_per_second,
+            guarded_per_user,
             // More than some thousand users need for their `/sync`. With a connection to the origin
             // for each it is a third of the descriptors that our unit allows; an idle one costs some
             // 50 KiB.

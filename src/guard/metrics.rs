@@ -32,6 +32,8 @@ pub(super) enum OnlyCounted {
     RefusedUnknown,
     /// More writes without a known user than are taken on.
     TooManyUnknown,
+    /// More writes of one user than are taken on.
+    TooManyOfUser,
     /// A read that was answered with something that is no answer to it.
     ReadNotAnswered,
     /// The body broke off, or did not come in time.
@@ -184,10 +186,11 @@ impl Metrics {
 // === impl OnlyCounted ===
 
 impl OnlyCounted {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::NotIdentified,
         Self::RefusedUnknown,
         Self::TooManyUnknown,
+        Self::TooManyOfUser,
         Self::ReadNotAnswered,
         Self::BodyNotRead,
         Self::NotRecorded,
@@ -198,6 +201,7 @@ impl OnlyCounted {
             Self::NotIdentified => "not_identified",
             Self::RefusedUnknown => "refused_unknown",
             Self::TooManyUnknown => "too_many_unknown",
+            Self::TooManyOfUser => "too_many_of_user",
             Self::ReadNotAnswered => "read_not_answered",
             Self::BodyNotRead => "body_not_read",
             Self::NotRecorded => "not_recorded",

@@ -1,16 +1,19 @@
 //! What the client reads when the guard answers.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::identity::Unavailable;
 use crate::matrix::EventType;
-use crate::matrix::error::{ErrCode, response, unavailable};
+use crate::matrix::error::{ErrCode, limit_exceeded, response, unavailable};
 use crate::policy::{Violation, Violations};
 
 pub(super) const STOPPING: &str = "The gateway is shutting down; try again";
 const NOT_RECORDED: &str = "The change could not be recorded, so it was not made; try again";
 const TOO_MANY: &str = "The homeserver cannot say who you are just now; try again";
+const TOO_MANY_OF_USER: &str = "You change the key-backup preference too often; try again later";
 const UNKNOWN_FAILED: &str = "The homeserver could not say who you are";
 const UNKNOWN_TIMED_OUT: &str = "The homeserver took too long to say who you are";
 const NO_ANSWER: &str = "The homeserver took too long to answer; the change may have been made";
@@ -68,6 +71,11 @@ pub(super) fn not_recorded() -> Response<Bytes> {
 /// More writes without a known user than are taken on.
 pub(super) fn too_many_unknown() -> Response<Bytes> {
     unavailable(RETRY_AFTER, TOO_MANY)
+}
+
+/// More writes of one user than are taken on: not before `wait` is over.
+pub(super) fn too_many_of_user(wait: Duration) -> Response<Bytes> {
+    limit_exceeded(wait, TOO_MANY_OF_USER)
 }
 
 /// A refusal of somebody whom the homeserver cannot name.

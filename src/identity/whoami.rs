@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use moka::future::Cache;
 use tower_service::Service;
 
+use super::doubt::Doubt;
 use super::{Answer, Config, Credentials, Identify, Identity, Metrics, Unavailable};
 use crate::matrix::error::{ErrCode, response};
 
@@ -30,6 +31,7 @@ const PATH: &str = "/_matrix/client/v3/account/whoami";
 pub struct Through<S, B> {
     service: S,
     known: Cache<[u8; 32], Identity>,
+    doubt: Doubt,
     /// Of this process, so that what is remembered is worth nothing outside it.
     key: [u8; 32],
     deadline: Duration,
@@ -57,6 +59,7 @@ impl<S, B> Through<S, B> {
         Self {
             service,
             known,
+            doubt: Doubt::default(),
             key,
             deadline: config.deadline,
             metrics,
@@ -90,46 +93,61 @@ where
     /// Synapse answers 500 to a token with a NUL, and hangs up on a query of 16 KiB. Were that taken
     /// for an outage, anybody without an account could fill the trail with writes of nobody known.
     async fn send_or_doubt(&self, credentials: Credentials) -> Answer {
-        match self.send(credentials).await {
-            failed @ Answer::Unavailable(_) => match self.send(Credentials::none()).await {
-                Answer::Known(_) | Answer::Refused(_) => Answer::Refused(response(
+        match send(self.service.clone(), credentials).await {
+            failed @ Answer::Unavailable(_) => {
+                if !self.doubt.can_say(|| self.ask_about_nobody()).await {
+                    return failed;
+                }
+                Answer::Refused(response(
                     StatusCode::BAD_GATEWAY,
                     ErrCode::Unknown,
                     UNKNOWABLE,
-                )),
-                Answer::Unavailable(_) => failed,
-            },
+                ))
+            }
             answer @ (Answer::Known(_) | Answer::Refused(_)) => answer,
         }
     }
 
-    async fn send(&self, credentials: Credentials) -> Answer {
-        let failed = Answer::Unavailable(Unavailable::Failed);
-        let Some(request) = request(credentials) else {
-            return failed;
-        };
-        let mut service = self.service.clone();
-        if poll_fn(|context| service.poll_ready(context))
-            .await
-            .is_err()
-        {
-            return failed;
+    /// Whether the homeserver says anything of somebody without credentials.
+    fn ask_about_nobody(&self) -> impl Future<Output = bool> + Send + use<S, B, R> {
+        let asking = send::<S, B, R>(self.service.clone(), Credentials::none());
+        let asked = tokio::time::timeout(self.deadline, asking);
+        async move { matches!(asked.await, Ok(Answer::Known(_) | Answer::Refused(_))) }
+    }
+}
+
+/// Sends one question to `service`.
+async fn send<S, B, R>(mut service: S, credentials: Credentials) -> Answer
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    B: Default,
+    R: Body<Data = Bytes>,
+    R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let failed = Answer::Unavailable(Unavailable::Failed);
+    let Some(request) = request(credentials) else {
+        return failed;
+    };
+    if poll_fn(|context| service.poll_ready(context))
+        .await
+        .is_err()
+    {
+        return failed;
+    }
+    let Ok(response) = service.call(request).await else {
+        return failed;
+    };
+    let (head, body) = response.into_parts();
+    let Ok(body) = Limited::new(body, LIMIT).collect().await else {
+        return failed;
+    };
+    let body = body.to_bytes();
+    match head.status {
+        StatusCode::OK => serde_json::from_slice(&body).map_or(failed, Answer::Known),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
+            Answer::Refused(Response::from_parts(head, body))
         }
-        let Ok(response) = service.call(request).await else {
-            return failed;
-        };
-        let (head, body) = response.into_parts();
-        let Ok(body) = Limited::new(body, LIMIT).collect().await else {
-            return failed;
-        };
-        let body = body.to_bytes();
-        match head.status {
-            StatusCode::OK => serde_json::from_slice(&body).map_or(failed, Answer::Known),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
-                Answer::Refused(Response::from_parts(head, body))
-            }
-            _ => failed,
-        }
+        _ => failed,
     }
 }
 

@@ -2,6 +2,8 @@
 //! response](https://spec.matrix.org/v1.19/client-server-api/#standard-error-response), with the
 //! CORS fields that let a browser read it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -21,6 +23,8 @@ pub enum ErrCode {
     TooLarge,
     /// The policy forbids it.
     Forbidden,
+    /// Too many requests.
+    LimitExceeded,
     /// Anything else, our own troubles among it.
     Unknown,
 }
@@ -30,8 +34,31 @@ pub enum ErrCode {
 /// `error` is for people; no client shows it, so that it is in the trail as a violation as well.
 #[must_use]
 pub fn response(status: StatusCode, errcode: ErrCode, error: &str) -> Response<Bytes> {
-    let body = serde_json::json!({ "errcode": errcode.as_str(), "error": error }).to_string();
-    let mut response = Response::new(Bytes::from(body));
+    let body = serde_json::json!({ "errcode": errcode.as_str(), "error": error });
+    with_body(status, &body)
+}
+
+/// A 429 `M_LIMIT_EXCEEDED` that asks the client to come back after `wait`: to the millisecond for
+/// those who read the body, to the next whole second in `Retry-After`.
+///
+/// Keeps [Client-Server API, rate limiting](https://spec.matrix.org/v1.19/client-server-api/#rate-limiting).
+#[must_use]
+pub fn limit_exceeded(wait: Duration, error: &str) -> Response<Bytes> {
+    let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    let body = serde_json::json!({
+        "errcode": ErrCode::LimitExceeded.as_str(),
+        "error": error,
+        "retry_after_ms": millis,
+    });
+    let mut response = with_body(StatusCode::TOO_MANY_REQUESTS, &body);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
+    response
+}
+
+fn with_body(status: StatusCode, body: &serde_json::Value) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = status;
     response
         .headers_mut()
@@ -96,7 +123,32 @@ impl ErrCode {
             Self::BadJson => "M_BAD_JSON",
             Self::TooLarge => "M_TOO_LARGE",
             Self::Forbidden => "M_FORBIDDEN",
+            Self::LimitExceeded => "M_LIMIT_EXCEEDED",
             Self::Unknown => "M_UNKNOWN",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up_in_the_body_and_in_the_field() {
+        for (wait, millis, seconds) in [
+            (Duration::from_millis(1), "1", "1"),
+            (Duration::from_secs(1), "1000", "1"),
+            (Duration::from_micros(1_000_001), "1001", "2"),
+            (Duration::from_secs(20), "20000", "20"),
+        ] {
+            let answer = limit_exceeded(wait, "Wait");
+            assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+            let body = format!(
+                r#"{{"errcode":"M_LIMIT_EXCEEDED","error":"Wait","retry_after_ms":{millis}}}"#
+            );
+            assert_eq!(answer.body(), body.as_bytes());
+            assert_eq!(answer.headers()[RETRY_AFTER], seconds);
+            assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         }
     }
 }

@@ -191,7 +191,7 @@ def test_a_database_that_is_unreachable_at_start_stops_guarded_writes_and_nothin
     relay = Relay(postgres.port, opened=False)
     listening(relay)
     through_relay = database.replace(f":{postgres.port}/", f":{relay.port}/")
-    served = gateway(synapse.url, database=through_relay)
+    served = gateway(synapse.url, database=through_relay, audit={"durability": "store"})
     alice = synapse.register("alice")
 
     assert served.request("GET", "/_matrix/client/versions").status == 200

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, put};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use key_backup_gateway::audit::record::{Outcome, Phase};
+use key_backup_gateway::audit::record::{Kind, Outcome, Phase};
 use key_backup_gateway::audit::store::{self, Query};
 use key_backup_gateway::audit::{self, AuditLog, Health, OpenError};
 use key_backup_gateway::clock::SystemClock;
@@ -121,8 +121,14 @@ async fn an_axum_homeserver_mounts_the_guard_around_its_router() {
     );
 
     layer.idle().await;
+    // Ships what is in the spool.
+    audit.stop(std::time::Duration::from_secs(10)).await;
     let store = audit::open_existing(&database).unwrap();
-    let records = store.page(&Query::default()).await.unwrap();
+    let mut records = store.page(&Query::default()).await.unwrap();
+    let collapsed = records.remove(0).record;
+    assert_eq!(collapsed.kind, Kind::Collapsed);
+    let counted = &collapsed.facts.detail.unwrap()["only_counted"];
+    assert_eq!(*counted, serde_json::json!({ "not_identified": 1 }));
     let told: Vec<_> = records
         .iter()
         .rev()
@@ -138,7 +144,6 @@ async fn an_axum_homeserver_mounts_the_guard_around_its_router() {
     );
     assert_eq!(records[0].record.facts.device_id.as_deref(), Some("PHONE"));
     store.close().await;
-    audit.stop(std::time::Duration::from_secs(10)).await;
 }
 
 /// Holds the layer to its contract: whatever tower asks of a service in a server.

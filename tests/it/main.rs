@@ -21,6 +21,8 @@ mod guard;
 mod listening;
 #[cfg(all(feature = "gateway", feature = "sqlite"))]
 mod origin;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+mod outage;
 #[cfg(feature = "sqlite")]
 mod rig;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

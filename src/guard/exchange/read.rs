@@ -31,8 +31,10 @@ impl Exchange {
         S: Ask<B>,
         B: Guarded,
     {
+        let config = &self.shared.config;
+        let is_asked = config.identity.reads && config.audit.reads != Reads::None;
         // Beside the read, never before it: a slow whoami delays the record alone.
-        let whoami = self.shared.config.identity.reads.then(|| {
+        let whoami = is_asked.then(|| {
             let identify = Arc::clone(&self.shared.identify);
             let credentials = Credentials::of(&request);
             tokio::spawn(async move { identify.identify(credentials).await })

@@ -38,6 +38,12 @@ impl Exchange {
             .await
         {
             Answer::Known(identity) => {
+                let taken = self.shared.limiter.takes_write(&identity.user_id).await;
+                if let Err(wait) = taken {
+                    let answer = refusal::too_many_of_user(wait);
+                    self.only_counted(OnlyCounted::TooManyOfUser, answer.status());
+                    return Ok(answer.map(Replay::of));
+                }
                 self.facts = facts::with_identity(self.facts, Some(identity));
                 None
             }
@@ -62,7 +68,7 @@ impl Exchange {
             (Verdict::Refuse(violations), why) if enforced => {
                 self.refuse(&verdict, violations, why).await
             }
-            (_, Some(_)) if !self.may_be_unknown() => {
+            (_, Some(_)) if !self.shared.limiter.takes_unknown() => {
                 let answer = refusal::too_many_unknown();
                 self.only_counted(OnlyCounted::TooManyUnknown, answer.status());
                 answer
@@ -129,14 +135,6 @@ impl Exchange {
         let answer = refusal::not_recorded();
         self.only_counted(OnlyCounted::NotRecorded, answer.status());
         answer
-    }
-
-    /// Whether one more write without a known user is taken on just now.
-    fn may_be_unknown(&self) -> bool {
-        self.shared
-            .unknown
-            .as_ref()
-            .is_some_and(|limit| limit.check().is_ok())
     }
 
     /// Whether the exchange may go on: its record is durable, or need not be.

@@ -51,8 +51,8 @@ class Cluster(Postgres):
 
     def remove(self) -> None:
         if self.process is not None and self.process.running():
-            self.thaw()
-        self.stop()
+            # Nobody will look at it again.
+            self.kill()
         if self._small.is_mount():
             subprocess.run(["umount", str(self._small)], check=True, timeout=30)
         super().remove()

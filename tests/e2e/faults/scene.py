@@ -25,7 +25,7 @@ from .reconcile import Reconciled, Terms, reconcile
 from .recorder import Recorder
 
 # Where the trail is kept, and whether a spool stands before it.
-STORES = ("sqlite", "postgres")
+STORES = ("sqlite", "postgres", "spool")
 
 
 class Scene:
@@ -47,6 +47,7 @@ class Scene:
         # The key of each gateway's `database.url`, if it is not `database`: a way through a relay.
         self.through: str | None = None
         self.audit: dict[str, Any] = {}
+        self.spool = folder / "spool.db"
         self._started: list[Gateway] = []
         self.serving: list[Gateway] = []
         self._told: list[Told] = []
@@ -62,7 +63,10 @@ class Scene:
             return
         cluster = self.cluster
         self.database = cluster.database_on_small_disk() if on_small_disk else cluster.database()
-        self.audit["durability"] = "store"
+        if store == "spool":
+            self.audit |= {"durability": "spool", "spool": str(self.spool)}
+        else:
+            self.audit |= {"durability": "store", "spool": "none"}
 
     def before_postgres(self, relay: Listener) -> None:
         """Gateways that are started from now on go through `relay`."""
@@ -119,9 +123,9 @@ class Scene:
         return found
 
     def _when_settled(self, terms: Terms) -> Reconciled:
-        """What is closed, or shipped, takes a moment."""
+        """What is shipped takes a moment, and a run is only judged by one that has lived for a while."""
         held = {user.user_id: self.synapse.content(user) for user in self.users}
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             found = reconcile(self._told, self.origin.asked, self.trail(), held, terms)
             if not found.findings or time.monotonic() > deadline:

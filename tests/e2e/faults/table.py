@@ -15,7 +15,10 @@ class Fault:
 
 
 _GATEWAY = "e2e/faults/test_gateway.py"
-_WITHOUT = "e2e/faults/test_postgres.py::test_postgres_without_a_spool"
+_POSTGRES = (
+    "e2e/faults/test_postgres.py::test_postgres_without_a_spool",
+    "e2e/faults/test_postgres.py::test_postgres_behind_a_spool",
+)
 
 TABLE = (
     Fault(
@@ -24,13 +27,13 @@ TABLE = (
         (f"{_GATEWAY}::test_kill_gateway", "e2e/test_killed.py::test_kill_9_leaves_an_intent_that_a_later_run_closes_as_unanswered_once"),
     ),
     Fault("sigterm", "SIGTERM under load", (f"{_GATEWAY}::test_sigterm",)),
-    Fault("postgres-killed", "`kill -9` of Postgres, which comes back", (_WITHOUT,)),
-    Fault("postgres-stopped", "Postgres stands still: connected, and silent", (_WITHOUT,)),
-    Fault("network-slow", "half a second to Postgres and back", (_WITHOUT,)),
-    Fault("network-blackhole", "what is sent to Postgres goes nowhere", (_WITHOUT,)),
-    Fault("network-reset-in-commit", "connections to Postgres break while a commit runs", (_WITHOUT,)),
-    Fault("postgres-read-only", "Postgres takes no writes, as a replica", (_WITHOUT,)),
-    Fault("postgres-disk-full", "the disk of Postgres is full", (_WITHOUT,)),
-    Fault("postgres-no-connections", "Postgres has no connection left", (_WITHOUT,)),
-    Fault("postgres-locked", "somebody holds a lock on the table", (_WITHOUT,)),
+    Fault("postgres-killed", "`kill -9` of Postgres, which comes back", _POSTGRES),
+    Fault("postgres-stopped", "Postgres stands still: connected, and silent", _POSTGRES),
+    Fault("network-slow", "half a second to Postgres and back", _POSTGRES),
+    Fault("network-blackhole", "what is sent to Postgres goes nowhere", _POSTGRES),
+    Fault("network-reset-in-commit", "connections to Postgres break while a commit runs", _POSTGRES),
+    Fault("postgres-read-only", "Postgres takes no writes, as a replica", _POSTGRES),
+    Fault("postgres-disk-full", "the disk of Postgres is full", _POSTGRES),
+    Fault("postgres-no-connections", "Postgres has no connection left", _POSTGRES),
+    Fault("postgres-locked", "somebody holds a lock on the table", _POSTGRES),
 )

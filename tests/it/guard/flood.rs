@@ -180,3 +180,37 @@ async fn reads_that_a_blocked_store_cannot_take_are_counted_and_said() {
     let lost = rig.metric(r#"keybackup_records_lost_total{reason="queue_full"}"#);
     assert_eq!(lost, dropped);
 }
+
+#[tokio::test]
+async fn beyond_the_limit_of_one_user_is_429_and_the_origin_never_hears_of_it() {
+    let rig = Rig::with(|config| config.limits.guarded_per_user = 4).await;
+    for body in [GOOD, BAD, GOOD, BAD] {
+        let expected = if body == GOOD { 200 } else { 400 };
+        assert_eq!(rig.put(body).await.status, expected);
+    }
+    let cleared = request("PUT", ALICE, "{}");
+    for asked in [put(GOOD), put(BAD), cleared] {
+        let answer = rig.send(asked).await;
+        assert_eq!(answer.status, 429);
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["errcode"], "M_LIMIT_EXCEEDED");
+        assert!(body["error"].is_string());
+        // A quarter of a minute, less the time that has passed.
+        let millis = body["retry_after_ms"].as_u64().unwrap();
+        assert!((1..=15_000).contains(&millis), "{millis}");
+        let seconds = answer.field("retry-after").unwrap().parse::<u64>();
+        assert_eq!(seconds, Ok(millis.div_ceil(1000)));
+        assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
+    }
+    let reads = rig.send(request("GET", ALICE, "")).await;
+    assert_eq!(reads.status, 200, "reads are not limited");
+    let bobs = from(put(GOOD), "Bearer bob", Ipv4Addr::LOCALHOST.into());
+    assert_eq!(rig.send(bobs).await.status, 200, "nor are other users");
+    assert_eq!(rig.homeserver.requests().len(), 4);
+    let (exchanges, collapsed) = sorted(rig.ended().await);
+    assert_eq!(exchanges.len(), 2 * 2 + 2 + 1 + 2);
+    let [(None, detail)] = &collapsed[..] else {
+        panic!("{collapsed:?}")
+    };
+    assert_eq!(detail["only_counted"], json!({ "too_many_of_user": 3 }));
+}

@@ -1,9 +1,10 @@
 //! Who did it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
+use key_backup_gateway::audit::Reads;
 use key_backup_gateway::audit::record::Outcome;
 
 use crate::rig::homeserver::{Act, Broken};
@@ -229,4 +230,84 @@ async fn credentials_show_nothing_of_themselves() {
         !shown.contains("planted") && !shown.contains("alice"),
         "{shown}"
     );
+}
+
+/// How many of the whoami requests were without credentials: those that ask whether the homeserver
+/// answers at all.
+fn doubts(rig: &Rig) -> u64 {
+    let asked = rig.homeserver.asked();
+    let doubts = asked
+        .iter()
+        .filter(|seen| !seen.headers.contains_key("authorization"));
+    doubts.count() as u64
+}
+
+#[tokio::test]
+async fn an_outage_of_whoami_costs_one_more_request_a_second() {
+    let rig = Rig::start().await;
+    rig.homeserver.whoami(Act::Error(Broken::Maybe));
+    let began = Instant::now();
+    for n in 0..100 {
+        rig.send(with_token(&format!("Bearer {n}"), BAD)).await;
+    }
+    let most = 1 + began.elapsed().as_secs();
+    let doubts = doubts(&rig);
+    assert!((1..=most).contains(&doubts), "{doubts} in {most} s");
+    assert_eq!(rig.homeserver.asked().len() as u64, 100 + doubts);
+}
+
+#[tokio::test]
+async fn a_flood_of_odd_credentials_costs_one_more_request_a_second() {
+    let rig = Rig::start().await;
+    let began = Instant::now();
+    for n in 0..100 {
+        let mut odd = request("PUT", &format!("{ALICE}?{n}"), GOOD);
+        let token = "Bearer crash".parse().unwrap();
+        odd.headers_mut().insert("authorization", token);
+        assert_eq!(rig.send(odd).await.status, 502);
+    }
+    let most = 1 + began.elapsed().as_secs();
+    let doubts = doubts(&rig);
+    assert!((1..=most).contains(&doubts), "{doubts} in {most} s");
+    assert!(rig.homeserver.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_429_of_whoami_is_relayed_to_all_who_wait_for_it_and_asked_for_once() {
+    let rig = Rig::start().await;
+    rig.homeserver.whoami(Act::Slow(Duration::from_millis(300)));
+    let hasty = || rig.send(with_token("Bearer hasty", GOOD));
+    let (a, b, c) = tokio::join!(hasty(), hasty(), hasty());
+    assert_eq!([a.status, b.status, c.status], [429; 3]);
+    assert_eq!(rig.homeserver.asked().len(), 1);
+    hasty().await;
+    assert_eq!(rig.homeserver.asked().len(), 2, "it is not remembered");
+}
+
+#[tokio::test]
+async fn whoami_away_is_not_the_gateway_away() {
+    let rig = Rig::with(|config| {
+        config.identity.deadline = Duration::from_millis(100);
+        config.identity.reads = true;
+    })
+    .await;
+    rig.homeserver.whoami(Act::Slow(Duration::from_mins(1)));
+    assert_eq!(rig.put(GOOD).await.status, 200);
+    assert_eq!(rig.send(request("GET", ALICE, "")).await.status, 200);
+    let other = ALICE.replace("m.key_backup", "m.direct");
+    assert_eq!(rig.send(request("PUT", &other, "{}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn nobody_is_asked_about_reads_that_are_not_recorded() {
+    for (reads, asked) in [(Reads::None, 0), (Reads::All, 1)] {
+        let rig = Rig::with(|config| {
+            config.identity.reads = true;
+            config.audit.reads = reads;
+        })
+        .await;
+        rig.send(request("GET", ALICE, "")).await;
+        rig.layer.idle().await;
+        assert_eq!(rig.homeserver.asked().len(), asked);
+    }
 }

@@ -132,6 +132,10 @@ impl Homeserver {
             Some("Bearer bob") => "bob",
             // Synapse does, on a token with a NUL.
             Some("Bearer crash") => return json(StatusCode::INTERNAL_SERVER_ERROR, "{}"),
+            Some("Bearer hasty") => {
+                let error = r#"{"errcode":"M_LIMIT_EXCEEDED","error":"Too Many Requests"}"#;
+                return json(StatusCode::TOO_MANY_REQUESTS, error);
+            }
             _ => {
                 let error = r#"{"errcode":"M_UNKNOWN_TOKEN","error":"Unrecognised access token"}"#;
                 return json(StatusCode::UNAUTHORIZED, error);

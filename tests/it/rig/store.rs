@@ -15,6 +15,8 @@ pub(crate) enum Switch {
     On,
     /// It fails at once.
     Off,
+    /// Everything fails at once.
+    Gone,
     /// It hangs, as a stopped server does, and goes on when it is switched on.
     Hangs,
     /// It takes its time.
@@ -63,7 +65,9 @@ impl Store for Switched {
                 record.facts.claimed_user.as_deref() == Some("@poison:test") || batch.len() > 1
             };
             match now {
-                Switch::Off => return Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
+                Switch::Off | Switch::Gone => {
+                    return Err(Error::Unavailable(sqlx::Error::PoolTimedOut));
+                }
                 Switch::Hangs => {
                     let mut switch = self.switch.subscribe();
                     switch.wait_for(|now| *now == Switch::On).await.unwrap();
@@ -91,6 +95,10 @@ impl Store for Switched {
     }
 
     fn migrate(&self) -> BoxFuture<'_, Result<(), Error>> {
+        if *self.switch.borrow() == Switch::Gone {
+            let error = Error::Unavailable(sqlx::Error::PoolTimedOut);
+            return Box::pin(std::future::ready(Err(error)));
+        }
         self.store.migrate()
     }
 

@@ -1,0 +1,162 @@
+//! Runs that end, die, are stopped and come back, and those who close what they left open.
+
+use key_backup_gateway::audit::Durability;
+use key_backup_gateway::audit::record::{Outcome, Stored};
+use key_backup_gateway::audit::store::DEAD_AFTER_SECONDS;
+
+use super::scene::{Scene, answered, eventually, intent};
+use super::shipping::assert_once;
+use crate::rig::store::Switch;
+
+const AGE: &str = "UPDATE audit_run SET renewed_at = renewed_at - interval '2 minutes'";
+
+fn outcomes(stored: &[Stored]) -> Vec<Option<Outcome>> {
+    stored.iter().map(|it| it.record.facts.outcome).collect()
+}
+
+#[tokio::test]
+async fn two_runs_on_one_spool_lose_nothing_and_close_nothing_of_each_other() {
+    let scene = Scene::new().await;
+    let old = scene.start().await;
+    let mut exchanges = old.writes(5).await;
+    let open = intent(&old.log, "@open:test");
+    let _receipt = old.append(&open).await.unwrap();
+    let new = scene.start().await;
+    exchanges.extend(new.writes(5).await);
+    exchanges.extend(old.writes(5).await);
+    // The lease of the old one looks dead, and its lock says that it is not.
+    scene.execute(AGE).await;
+    exchanges.extend(new.writes(5).await);
+    let _receipt = old.append(&answered(&open)).await.unwrap();
+    exchanges.push(open.exchange_id.unwrap());
+    // The old one ships for both, until it ends.
+    old.stop().await;
+    exchanges.extend(new.writes(5).await);
+    assert_once(&scene.stored_once(52).await, &exchanges);
+    new.stop().await;
+    assert_once(&scene.stored().await, &exchanges);
+    assert!(scene.beside(".run-").is_empty());
+}
+
+#[tokio::test]
+async fn an_outcome_that_waits_in_a_spool_never_finds_its_intent_closed() {
+    let scene = Scene::new().await;
+    let run = scene.start().await;
+    let open = intent(&run.log, "@alice:test");
+    let _receipt = run.append(&open).await.unwrap();
+    scene.stored_once(1).await;
+    run.store.switch(Switch::Off);
+    let _receipt = run.append(&answered(&open)).await.unwrap();
+    // It ends with the outcome in its spool; its machine starts again.
+    run.stop().await;
+    let run = scene.start().await;
+    let stored = scene.stored_once(2).await;
+    assert_eq!(outcomes(&stored), [None, Some(Outcome::Answered)]);
+    run.stop().await;
+    assert_eq!(scene.stored().await.len(), 2, "and nobody closes it later");
+}
+
+#[tokio::test]
+async fn the_intents_that_a_dead_run_left_open_are_closed_at_once_on_its_own_machine() {
+    let scene = Scene::new().await;
+    let run = scene.start().await;
+    run.store.switch(Switch::Off);
+    for _ in 0..3 {
+        let open = intent(&run.log, "@alice:test");
+        let _receipt = run.append(&open).await.unwrap();
+    }
+    run.stop().await;
+    let run = scene.start().await;
+    let stored = scene.stored_once(6).await;
+    let closed = outcomes(&stored)
+        .into_iter()
+        .filter(|it| *it == Some(Outcome::Unanswered));
+    assert_eq!(closed.count(), 3);
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn two_closers_at_once_write_one_record_each() {
+    let scene = Scene::new().await;
+    let gone = scene.start().await;
+    for _ in 0..300 {
+        let open = intent(&gone.log, "@alice:test");
+        let _receipt = gone.append(&open).await.unwrap();
+    }
+    // Ends in good order, and leaves them open.
+    gone.stop().await;
+    let mut others = [scene.other(), scene.other(), scene.other()];
+    for other in &mut others {
+        other.config.durability = Some(Durability::Store);
+    }
+    let runs = [others[0].begin(), others[1].begin(), others[2].begin()];
+    let stored = scene.stored_once(600).await;
+    assert_eq!(stored.len(), 600);
+    for run in &runs {
+        run.stop().await;
+    }
+    assert_eq!(scene.stored().await.len(), 600);
+}
+
+#[tokio::test]
+async fn the_open_intents_of_a_lost_machine_are_closed_and_its_truth_wins_when_it_comes_back() {
+    let scene = Scene::new().await;
+    let lost = scene.start().await;
+    let open = intent(&lost.log, "@alice:test");
+    let _receipt = lost.append(&open).await.unwrap();
+    scene.stored_once(1).await;
+    lost.store.switch(Switch::Off);
+    let _receipt = lost.append(&answered(&open)).await.unwrap();
+    lost.stop().await;
+
+    // Nobody has its spool. Its lease is old, and it did not end.
+    scene.execute(AGE).await;
+    let other = scene.other();
+    let heir = other.start().await;
+    let stored = scene.stored_once(2).await;
+    assert_eq!(outcomes(&stored), [None, Some(Outcome::Unanswered)]);
+    heir.stop().await;
+
+    // The machine was found: what it has to say stands beside.
+    let back = scene.start().await;
+    let stored = scene.stored_once(3).await;
+    let mut said = outcomes(&stored);
+    said.sort_by_key(|it| it.map(Outcome::as_str));
+    assert_eq!(
+        said,
+        [None, Some(Outcome::Answered), Some(Outcome::Unanswered)]
+    );
+    back.stop().await;
+    let list = scene.look().exchange(open.exchange_id.unwrap()).await;
+    assert_eq!(list.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn after_an_outage_of_the_database_nobody_is_judged_by_an_old_lease() {
+    let mut scene = Scene::new().await;
+    scene.config.durability = Some(Durability::Store);
+    let one = scene.start().await;
+    let open = intent(&one.log, "@alice:test");
+    let _receipt = one.append(&open).await.unwrap();
+    // The database was away for longer than a lease lasts, and comes back.
+    scene.execute(AGE).await;
+    let other = scene.other();
+    let two = other.start().await;
+    eventually("the lease of the first is renewed", async || {
+        let dead = scene.look().dead_runs().await.unwrap();
+        dead.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(
+        scene.stored().await.len(),
+        1,
+        "{DEAD_AFTER_SECONDS} s are not all"
+    );
+    let _receipt = one.append(&answered(&open)).await.unwrap();
+    one.stop().await;
+    two.stop().await;
+    assert_eq!(
+        outcomes(&scene.stored().await),
+        [None, Some(Outcome::Answered)]
+    );
+}

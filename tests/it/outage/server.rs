@@ -1,0 +1,36 @@
+//! A real server that is killed, stopped and started again.
+
+use super::scene::{Scene, eventually};
+use super::shipping::assert_once;
+use crate::cluster::Cluster;
+
+#[tokio::test]
+async fn a_server_that_is_killed_or_stopped_fails_no_write_and_lacks_none_afterwards() {
+    let mut cluster = Cluster::start().await;
+    let scene = Scene::on(cluster.database().await);
+    let run = scene.start().await;
+    let mut exchanges = run.writes(10).await;
+    scene.stored_once(20).await;
+
+    cluster.kill9();
+    exchanges.extend(run.writes(20).await);
+    eventually("the trouble in health", async || {
+        (!run.codes().is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(run.metric("keybackup_audit_recording "), 1.0);
+    cluster.restart().await;
+    scene.stored_once(60).await;
+    run.is_well().await;
+
+    cluster.stop_signal();
+    exchanges.extend(run.writes(20).await);
+    eventually("the trouble in health", async || {
+        (!run.codes().is_empty()).then_some(())
+    })
+    .await;
+    cluster.cont_signal();
+    assert_once(&scene.stored_once(100).await, &exchanges);
+    run.is_well().await;
+    run.stop().await;
+}
