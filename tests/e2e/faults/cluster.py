@@ -13,6 +13,8 @@ from pathlib import Path
 from support.postgres import Postgres
 from support.process import Process, eventually
 
+from .disks import fill
+
 # What a gateway connects as: no superuser, so that limits are its limits, too.
 ROLE = "gateway"
 
@@ -91,12 +93,7 @@ class Cluster(Postgres):
         return self.database("--tablespace", "small")
 
     def fill_small_disk(self) -> Path:
-        """Leaves no byte on it. Returns the file that takes them all."""
-        junk = self._small / "junk"
-        with junk.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(4096))
-        return junk
+        return fill(self._small)
 
     def disconnect(self, url: str) -> None:
         """Ends all connections of the gateways to a database."""

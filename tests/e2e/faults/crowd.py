@@ -42,7 +42,7 @@ class Crowd:
         self._threads = [
             threading.Thread(
                 target=self._live,
-                args=(users[number % len(users)], number, random.Random(f"{seed}-{number}")),
+                args=(users[number % len(users)], random.Random(f"{seed}-{number}")),
                 daemon=True,
             )
             for number in range(clients)
@@ -64,16 +64,17 @@ class Crowd:
         """What was sent after `moment`, of `time.monotonic()`, and has ended."""
         return [each for each in self.told if each.began >= moment]
 
-    def _live(self, user: User, number: int, chance: random.Random) -> None:
+    def _live(self, user: User, chance: random.Random) -> None:
         connection: http.client.HTTPConnection | None = None
         while not self._over.is_set():
             if connection is None:
-                connection = self._connect(number)
+                connection = self._connect(chance)
             if connection is None:
                 self._over.wait(0.02)
                 continue
             told = self._next(user, chance, connection.port)
-            if not self._ask(connection, user, told):
+            # Now and then a client comes back on another connection, which may lead to another gateway.
+            if not self._ask(connection, user, told) or chance.random() < 0.05:
                 connection.close()
                 connection = None
             self.told.append(told)
@@ -81,11 +82,11 @@ class Crowd:
         if connection is not None:
             connection.close()
 
-    def _connect(self, number: int) -> http.client.HTTPConnection | None:
+    def _connect(self, chance: random.Random) -> http.client.HTTPConnection | None:
         ports = self._ports()
         if not ports:
             return None
-        connection = http.client.HTTPConnection("127.0.0.1", ports[number % len(ports)], timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", chance.choice(ports), timeout=PATIENCE)
         try:
             connection.connect()
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

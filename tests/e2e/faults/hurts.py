@@ -130,8 +130,7 @@ class Kind:
 
 
 def _kind(hurt: Callable[[Store], AbstractContextManager[None]], *codes: str) -> Kind:
-    # A store that cannot be had, and nobody can say why: a version that does not name its trouble yet.
-    return Kind(hurt, frozenset({*codes, "store_unavailable"}) if codes else frozenset())
+    return Kind(hurt, frozenset(codes))
 
 
 # By the names in `table.py`. Without a code: health need not be red.
@@ -144,5 +143,6 @@ KINDS = {
     "postgres-read-only": _kind(read_only, "store_read_only"),
     "postgres-disk-full": _kind(disk_full, "store_disk_full"),
     "postgres-no-connections": _kind(no_connections, "store_too_many_connections"),
+    # Who waits for a lock may be out of time before Postgres says why.
     "postgres-locked": _kind(locked, "store_locked"),
 }

@@ -55,11 +55,13 @@ class Scene:
         self._numbers = itertools.count(1)
         self._undo = contextlib.ExitStack()
 
-    def keep_trail_in(self, store: str, on_small_disk: bool = False) -> None:
-        """Chooses one of `STORES`, empty."""
+    def keep_trail_in(
+        self, store: str, on_small_disk: bool = False, folder: Path | None = None
+    ) -> None:
+        """Chooses one of `STORES`, empty; SQLite's file is in `folder`."""
         self.store = store
         if store == "sqlite":
-            self.database = f"sqlite:{self.folder}/audit.db"
+            self.database = f"sqlite:{folder or self.folder}/audit.db"
             return
         cluster = self.cluster
         self.database = cluster.database_on_small_disk() if on_small_disk else cluster.database()

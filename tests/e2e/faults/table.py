@@ -15,6 +15,7 @@ class Fault:
 
 
 _GATEWAY = "e2e/faults/test_gateway.py"
+_SPOOL = "e2e/faults/test_spool.py"
 _POSTGRES = (
     "e2e/faults/test_postgres.py::test_postgres_without_a_spool",
     "e2e/faults/test_postgres.py::test_postgres_behind_a_spool",
@@ -27,6 +28,7 @@ TABLE = (
         (f"{_GATEWAY}::test_kill_gateway", "e2e/test_killed.py::test_kill_9_leaves_an_intent_that_a_later_run_closes_as_unanswered_once"),
     ),
     Fault("sigterm", "SIGTERM under load", (f"{_GATEWAY}::test_sigterm",)),
+    Fault("side-by-side", "the old and the new process on one spool", (f"{_GATEWAY}::test_side_by_side",)),
     Fault("postgres-killed", "`kill -9` of Postgres, which comes back", _POSTGRES),
     Fault("postgres-stopped", "Postgres stands still: connected, and silent", _POSTGRES),
     Fault("network-slow", "half a second to Postgres and back", _POSTGRES),
@@ -36,4 +38,7 @@ TABLE = (
     Fault("postgres-disk-full", "the disk of Postgres is full", _POSTGRES),
     Fault("postgres-no-connections", "Postgres has no connection left", _POSTGRES),
     Fault("postgres-locked", "somebody holds a lock on the table", _POSTGRES),
+    Fault("spool-full", "the spool holds as much as it may", (f"{_SPOOL}::test_spool_full",)),
+    Fault("spool-disk-full", "the disk of the spool, or of SQLite, is full", (f"{_SPOOL}::test_spool_disk_full",)),
+    Fault("spool-read-only", "the disk of the spool cannot be written to", (f"{_SPOOL}::test_spool_read_only",)),
 )

@@ -35,3 +35,23 @@ def test_sigterm(scene: Scene, store: str, long: bool) -> None:
     found = scene.reconcile("sigterm")
     assert set(found.told) <= {200, 400, 503, None}
     assert found.closed == 0
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_side_by_side(scene: Scene, by: signal.Signals, long: bool) -> None:
+    """At a restart, old and new use one spool for a while."""
+    scene.keep_trail_in("spool")
+    old = scene.start()
+    with scene.crowd() as crowd:
+        for _ in range(10 if long else 3):
+            new = scene.start()
+            crowd.wait_for(20, only=lambda told: told.port == new.port and told.status == 200)
+            crowd.wait_for(20, only=lambda told: told.port == old.port and told.status == 200)
+            scene.moment(0.6)
+            assert scene.end(old, by) == (0 if by == signal.SIGTERM else -signal.SIGKILL)
+            crowd.wait_for(20, only=lambda told: told.port == new.port and told.status == 200)
+            old = new
+    found = scene.reconcile(f"side-by-side, {by.name}")
+    if by == signal.SIGTERM:
+        assert found.closed == 0
+    assert set(found.told) <= {200, 400, 503, None}
