@@ -20,7 +20,6 @@ def decided(mode: str) -> set[int | None]:
     return {200, 400, 503} if mode == "required" else {200, 400}
 
 
-@pytest.mark.xfail(strict=True, reason="a known defect: a full disk is never got over without a restart")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("store", ["spool", "sqlite"])
 def test_spool_disk_full(scene: Scene, store: str, mode: str) -> None:
