@@ -17,7 +17,8 @@
 //! [`Record`](record::Record) of them and hands it to the one writer, which puts batches into the spool,
 //! or without one into the store. The shipper moves the spool into the store. They live on a thread and
 //! a runtime of their own, so that neither a busy gateway delays the trail nor a slow trail the
-//! gateway. Beside them the lease says that this run lives, and closes what dead runs left open.
+//! gateway. Beside them the lease says that this run lives, and closes what dead runs left open, and the
+//! keeper of the counts writes down each minute what was only counted, so that no flood fills the trail.
 
 mod collapse;
 pub mod export;

@@ -54,7 +54,7 @@ pub struct Server {
 pub struct Reload(Vec<Certificates>);
 
 /// How long the trail may take to be written to the end, after all requests have ended.
-const LAST_WORDS: Duration = Duration::from_secs(8);
+const LAST_WORDS: Duration = Duration::from_secs(20);
 /// How long an admin request may take to end at shutdown.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 

@@ -36,7 +36,7 @@ const REQUEST: &str = "01930000-0000-7000-8000-000000000000";
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 17));
 const LONG: Duration = Duration::from_mins(1);
 
-/// A guard, and its trail in a Postgres; a receipt means committed there.
+/// A guard, and its trail.
 pub(crate) struct Gateway {
     audit: AuditLog,
     layer: GuardLayer<Infallible>,
@@ -46,14 +46,32 @@ pub(crate) struct Gateway {
 // === impl Gateway ===
 
 impl Gateway {
-    /// Ready to record.
+    /// Ready to record. A receipt means committed in the store.
     pub(crate) async fn start(url: &str) -> Result<Self, Failed> {
+        let gateway = Self::open(url, |config| {
+            config.durability = Some(Durability::Store);
+            config.spool = None;
+        })?;
+        let mut health = gateway.audit.health();
+        tokio::time::timeout(LONG, health.wait_for(Health::is_recording)).await??;
+        Ok(gateway)
+    }
+
+    /// With the spool `path`, of at most `limit` bytes; perhaps without a store.
+    pub(crate) fn with_spool(url: &str, path: &str, limit: u64) -> Result<Self, Failed> {
+        Self::open(url, |config| {
+            config.durability = Some(Durability::Spool);
+            config.spool = Some(path.into());
+            config.spool_limit = limit;
+        })
+    }
+
+    fn open(url: &str, keep: impl FnOnce(&mut audit::Config)) -> Result<Self, Failed> {
         let mut config = guard::Config::default();
-        config.audit.durability = Some(Durability::Store);
-        config.audit.spool = None;
         // A disk that is slow for a while is not what is measured, nor is whoami.
         config.audit.deadline = LONG;
         config.identity.cache = Duration::from_hours(1);
+        keep(&mut config.audit);
         let mut registry = Registry::default();
         let audit = AuditLog::start(
             || audit::backing(&database(url), &config.audit).map_err(Failed::from),
@@ -63,8 +81,6 @@ impl Gateway {
             false,
             audit::Metrics::new(&mut registry),
         )?;
-        let mut health = audit.health();
-        tokio::time::timeout(LONG, health.wait_for(Health::is_recording)).await??;
         let identify = Through::<_, Body>::new(
             service_fn(whoami),
             &config.identity,
@@ -87,7 +103,7 @@ impl Gateway {
         self.audit.clone()
     }
 
-    /// How many records the store has taken.
+    /// How many records are durable.
     pub(crate) fn appended(&self) -> Result<u64, Failed> {
         self.metric("records_appended_total")
     }
@@ -106,21 +122,31 @@ impl Gateway {
         }
     }
 
-    /// The sum of a counter over its labels.
-    fn metric(&self, name: &str) -> Result<u64, Failed> {
+    /// The sum of a metric over its labels.
+    pub(crate) fn metric(&self, name: &str) -> Result<u64, Failed> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         let mut sum = 0;
-        for line in text.lines().filter(|line| line.starts_with(name)) {
-            let value = line.rsplit(' ').next().unwrap_or_default();
-            sum += value.parse::<u64>()?;
+        for line in text.lines() {
+            let (sample, value) = line.rsplit_once(' ').unwrap_or_default();
+            if sample.split('{').next() == Some(name) {
+                sum += value.parse::<u64>()?;
+            }
         }
         Ok(sum)
     }
 }
 
-/// One guarded write.
-pub(crate) async fn write(mut guarded: Guarded, number: u64) -> Result<(), Failed> {
+/// One guarded write, which succeeds.
+pub(crate) async fn write(guarded: Guarded, number: u64) -> Result<(), Failed> {
+    match try_to_write(guarded, number).await? {
+        200 => Ok(()),
+        status => Err(format!("a write was answered {status}").into()),
+    }
+}
+
+/// One guarded write; returns the status of its answer.
+pub(crate) async fn try_to_write(mut guarded: Guarded, number: u64) -> Result<u16, Failed> {
     let user = users::spread(number);
     let path =
         format!("/_matrix/client/v3/user/%40user{user}%3Aexample.org/account_data/m.key_backup");
@@ -135,10 +161,7 @@ pub(crate) async fn write(mut guarded: Guarded, number: u64) -> Result<(), Faile
         .extension(RequestId(REQUEST.into()))
         .body(Body::from(r#"{"enabled":true}"#))?;
     let Ok(response) = guarded.call(request).await;
-    match response.status().as_u16() {
-        200 => Ok(()),
-        status => Err(format!("a write was answered {status}").into()),
-    }
+    Ok(response.status().as_u16())
 }
 
 /// One record such as a guarded write makes, straight into the trail.

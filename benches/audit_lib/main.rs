@@ -5,6 +5,7 @@
 
 mod gateway;
 mod load;
+mod spooled;
 mod users;
 
 use std::error::Error;
@@ -23,6 +24,9 @@ usage: audit guard URL IN_FLIGHT SECONDS    records a second of guarded writes
        audit log URL IN_FLIGHT SECONDS      records a second of the writer alone
        audit idle URL WRITES                the median of what one idle write takes
        audit history URL USERS              the median of one user's newest 100 records
+       audit fill URL SPOOL RECORDS         spools so many records: the store is away
+       audit ship URL SPOOL                 the time in which all of them are in the store
+       audit dead URL SPOOL BYTES SECONDS   memory, before and after the spool is full of so much
        audit migrate URL                    makes the tables";
 
 /// Before a measurement: connections are made, identities remembered, plans and pages in memory.
@@ -31,7 +35,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const WARM_UP_WRITES: u32 = 20;
 const HISTORY: u32 = 100;
 
-type Measured = Result<Value, Box<dyn Error + Send + Sync>>;
+pub(crate) type Measured = Result<Value, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -62,6 +66,12 @@ async fn measure(arguments: &[&str]) -> Result<Option<Value>, Box<dyn Error + Se
         ["log", url, in_flight, seconds] => log(url, in_flight.parse()?, seconds.parse()?).await?,
         ["idle", url, writes] => idle(url, writes.parse()?).await?,
         ["history", url, users] => history(url, users.parse()?).await?,
+        ["fill", url, spool, records] => spooled::fill(url, spool, records.parse()?).await?,
+        ["ship", url, spool] => spooled::ship(url, spool).await?,
+        ["dead", url, spool, bytes, seconds] => {
+            let seconds = Duration::from_secs(seconds.parse()?);
+            spooled::dead(url, spool, bytes.parse()?, seconds).await?
+        }
         ["migrate", url] => migrate(url).await?,
         _ => return Ok(None),
     };

@@ -25,7 +25,7 @@ const PAGE: u32 = 500;
 pub(super) enum Command {
     /// List records, newest first
     List(List),
-    /// Show one exchange in full
+    /// Show one exchange, or one other record, in full
     Show(Show),
 }
 
@@ -61,9 +61,9 @@ pub(super) struct List {
 
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    /// The id of the exchange, as `audit list` and the log show it
-    #[arg(value_name = "EXCHANGE")]
-    exchange: Uuid,
+    /// The id of the exchange, as `audit list` and the log show it; or of a record
+    #[arg(value_name = "ID")]
+    id: Uuid,
     #[command(flatten)]
     database: Database,
 }
@@ -156,16 +156,37 @@ impl List {
 
 impl Show {
     fn run(self) -> anyhow::Result<()> {
-        let id = self.exchange;
+        let id = self.id;
         read(self.database, async |store| {
-            let records = store.exchange(id).await?;
+            let mut records = store.exchange(id).await?;
             if records.is_empty() {
-                anyhow::bail!("the trail has no exchange {id}");
+                records = of_record(&*store, id).await?;
+            }
+            if records.is_empty() {
+                anyhow::bail!("the trail has no exchange and no record {id}");
             }
             let mut out = BufWriter::new(io::stdout().lock());
             closed_pipe_is_fine(export::exchange(&mut out, &records).and_then(|()| out.flush()))
         })
     }
+}
+
+/// The exchange that the record `id` belongs to, or that record alone if it belongs to none.
+async fn of_record(store: &dyn Store, id: Uuid) -> anyhow::Result<Vec<Stored>> {
+    let query = Query {
+        before: id.as_u128().checked_add(1).map(Uuid::from_u128),
+        limit: 1,
+        ..Query::default()
+    };
+    let mut found = store.page(&query).await?;
+    found.retain(|stored| stored.record.id == id);
+    let exchange = found
+        .first()
+        .and_then(|stored| stored.record.facts.exchange_id);
+    Ok(match exchange {
+        Some(exchange) => store.exchange(exchange).await?,
+        None => found,
+    })
 }
 
 /// Opens the trail, lets `reader` read it, and closes it again.

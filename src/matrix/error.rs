@@ -137,7 +137,7 @@ mod tests {
     fn a_wait_is_rounded_up_in_the_body_and_in_the_field() {
         for (wait, millis, seconds) in [
             (Duration::from_millis(1), "1", "1"),
-            (Duration::from_millis(1000), "1000", "1"),
+            (Duration::from_secs(1), "1000", "1"),
             (Duration::from_micros(1_000_001), "1001", "2"),
             (Duration::from_secs(20), "20000", "20"),
         ] {

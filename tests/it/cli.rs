@@ -2,6 +2,8 @@
 
 #[cfg(feature = "sqlite")]
 mod alarm;
+#[cfg(feature = "sqlite")]
+mod kinds;
 #[cfg(feature = "postgres")]
 mod partitions;
 #[cfg(feature = "sqlite")]

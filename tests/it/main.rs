@@ -5,6 +5,8 @@
 )]
 
 mod architecture;
+#[cfg(feature = "postgres")]
+mod chaos;
 #[cfg(feature = "gateway")]
 mod cli;
 #[cfg(feature = "postgres")]

@@ -1,12 +1,24 @@
 //! What [`Store`] promises, held against every implementation.
 
 mod bench;
+#[cfg(feature = "postgres")]
+mod causes;
+#[cfg(feature = "postgres")]
+mod failover;
+#[cfg(feature = "postgres")]
+mod network;
 mod opening;
+#[cfg(feature = "postgres")]
+mod password;
+#[cfg(feature = "postgres")]
+mod pooled;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod suite;
+#[cfg(feature = "postgres")]
+mod tls;
 #[cfg(feature = "postgres")]
 mod trouble;
 

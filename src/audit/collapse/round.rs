@@ -53,7 +53,7 @@ impl Round {
     /// detail.
     pub(super) fn into_facts(self) -> Vec<Facts> {
         let millis = self.began.elapsed().as_millis();
-        let seconds = u64::try_from(millis.div_ceil(1000)).unwrap_or(u64::MAX);
+        let seconds = u64::try_from((millis + 500) / 1000).unwrap_or(u64::MAX);
         let of_others = self.users.of_others();
         let mut facts = Vec::new();
         if !self.only_counted.is_empty() || self.dropped_reads > 0 || of_others > 0 {

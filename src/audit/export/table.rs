@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
 use super::text;
-use crate::audit::record::{Facts, Stored};
+use crate::audit::record::{Facts, Kind, Record, Stored};
 use crate::matrix::{EventType, Preference};
 
 /// How many columns there are.
@@ -17,9 +19,9 @@ const HEADER: [&str; COUNT] = [
     "DEVICE",
     "VERDICT",
     "OUTCOME",
-    "EXCHANGE",
+    "ID",
 ];
-/// What a cell takes before it is cut; the exchange stands last and whole, to be copied.
+/// What a cell takes before it is cut; the id stands last and whole, to be copied.
 const WIDEST: [usize; COUNT] = [19, 9, 8, 44, 16, 32, 12, 36];
 /// Between two columns.
 const GAP: &str = "  ";
@@ -108,11 +110,10 @@ fn row(stored: &Stored) -> [String; COUNT] {
         known(facts.event_type.map(short)),
         user(facts),
         known(facts.device_id.as_deref()),
-        verdict(facts),
+        verdict(record),
         outcome(facts, record.is_intent()),
-        facts
-            .exchange_id
-            .map_or_else(|| UNKNOWN.to_owned(), |id| id.to_string()),
+        // What is no exchange is shown by its own id.
+        facts.exchange_id.unwrap_or(record.id).to_string(),
     ];
     let mut widest = WIDEST.into_iter();
     cells.map(|cell| {
@@ -142,9 +143,16 @@ fn user(facts: &Facts) -> String {
     }
 }
 
-fn verdict(facts: &Facts) -> String {
+/// What was thought of an exchange; of other kinds, what they say.
+fn verdict(record: &Record) -> String {
+    let facts = &record.facts;
     let Some(verdict) = facts.verdict else {
-        return UNKNOWN.to_owned();
+        let said = facts.detail.as_ref().and_then(|detail| match record.kind {
+            Kind::Collapsed => Some(collapsed(detail)),
+            Kind::Operation => detail["operation"].as_str().map(str::to_owned),
+            Kind::Exchange | Kind::Heartbeat | Kind::Tombstone => None,
+        });
+        return said.unwrap_or_else(|| UNKNOWN.to_owned());
     };
     let mut text = verdict.as_str().to_owned();
     let why = facts.violations.iter().map(String::as_str);
@@ -158,6 +166,29 @@ fn verdict(facts: &Facts) -> String {
         text.push_str(word);
     }
     text
+}
+
+/// How much was counted of what, as in `1500 counted, 3 refusals`.
+fn collapsed(detail: &Value) -> String {
+    let number = |name: &str| detail[name].as_u64().unwrap_or_default();
+    let counted = detail["only_counted"].as_object();
+    let counted = counted.map_or(0, |reasons| {
+        reasons
+            .values()
+            .filter_map(Value::as_u64)
+            .fold(0, u64::saturating_add)
+    });
+    let refusals = number("refusals").saturating_add(number("refusals_of_further_users"));
+    let parts = [
+        (counted, "counted"),
+        (number("dropped_reads"), "dropped"),
+        (refusals, "refusals"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<_> = parts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    parts.join(", ")
 }
 
 fn outcome(facts: &Facts, is_intent: bool) -> String {

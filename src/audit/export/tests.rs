@@ -200,10 +200,43 @@ fn a_table_tells_intent_outcome_and_refusal_apart() {
         ..full()
     };
     insta::assert_snapshot!(table(&[stored(refusal), stored(full()), stored(intent)]), @"
-    TIME (UTC)           ACTION  TYPE    USER                DEVICE  VERDICT                   OUTCOME       EXCHANGE
+    TIME (UTC)           ACTION  TYPE    USER                DEVICE  VERDICT                   OUTCOME       ID
     2026-11-23 09:30:00  write   stable  @alice:example.org  DEVICE  refuse field_not_boolean  refused       00000000-0000-0000-0000-000000000007
     2026-11-23 09:30:00  write   stable  @alice:example.org  DEVICE  accept enabled            answered 200  00000000-0000-0000-0000-000000000007
     2026-11-23 09:30:00  write   stable  @alice:example.org  DEVICE  accept enabled            (intent)      00000000-0000-0000-0000-000000000007
+    ");
+}
+
+#[test]
+fn what_is_no_exchange_says_what_it_counts_or_did() {
+    let other = |kind, user: Option<&str>, detail| {
+        let mut stored = stored(Facts {
+            authenticated_user: user.map(str::to_owned),
+            detail: Some(detail),
+            ..Facts::default()
+        });
+        stored.record.kind = kind;
+        stored.record.id = Uuid::from_u128(9);
+        stored
+    };
+    let flood = serde_json::json!({
+        "only_counted": { "not_identified": 1500, "body_not_read": 2 },
+        "dropped_reads": 3,
+        "refusals_of_further_users": 0,
+    });
+    let refusals = serde_json::json!({ "refusals": 30 });
+    let damaged = serde_json::json!({ "operation": "spool_damaged", "lost": 1 });
+    insta::assert_snapshot!(table(&[
+        other(Kind::Collapsed, None, flood),
+        other(Kind::Collapsed, Some("@alice:example.org"), refusals),
+        other(Kind::Operation, None, damaged),
+        other(Kind::Operation, None, Value::Null),
+    ]), @"
+    TIME (UTC)           ACTION     TYPE  USER                DEVICE  VERDICT                  OUTCOME  ID
+    2026-11-23 09:30:00  collapsed  -     -                   -       1502 counted, 3 dropped  -        00000000-0000-0000-0000-000000000009
+    2026-11-23 09:30:00  collapsed  -     @alice:example.org  -       30 refusals              -        00000000-0000-0000-0000-000000000009
+    2026-11-23 09:30:00  operation  -     -                   -       spool_damaged            -        00000000-0000-0000-0000-000000000009
+    2026-11-23 09:30:00  operation  -     -                   -       -                        -        00000000-0000-0000-0000-000000000009
     ");
 }
 

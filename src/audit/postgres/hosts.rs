@@ -15,8 +15,6 @@ use super::options::Options;
 const CONNECT: Duration = Duration::from_millis(4_500);
 /// A connection that was in use so lately is not asked whether it lives.
 const FRESH: Duration = Duration::from_secs(1);
-/// A connection that idled and lives says so within this time.
-const PING: Duration = Duration::from_secs(1);
 /// A connection that is older is made anew, so that a name that has moved is followed one day.
 const OLD: Duration = Duration::from_mins(30);
 
@@ -101,10 +99,7 @@ impl Manager for Hosts {
         if metrics.last_used() < FRESH {
             return Ok(());
         }
-        match tokio::time::timeout(PING, connection.ping()).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(silent().into()),
-        }
+        Ok(connection.ping().await?)
     }
 }
 

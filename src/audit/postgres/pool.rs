@@ -7,7 +7,8 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use deadpool::managed::{self, Object, PoolConfig, PoolError, QueueMode};
+use deadpool::Runtime;
+use deadpool::managed::{self, Object, PoolConfig, PoolError, QueueMode, Timeouts};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
@@ -15,8 +16,11 @@ use super::hosts::Hosts;
 use super::options::Options;
 use crate::audit::store::{Cause, Error};
 
-/// For a connection, be it old or new.
-const ACQUIRE: Duration = Duration::from_secs(5);
+/// For a connection that others use. Shorter than an attempt to connect, so that those who wait while
+/// one fails do not all try the same.
+const WAIT: Duration = Duration::from_secs(4);
+/// A connection that idled and lives says so within this time.
+const PING: Duration = Duration::from_secs(1);
 /// For good manners at the end.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -39,21 +43,28 @@ impl Pool {
         let mut config = PoolConfig::new(limit);
         // What was in use last is the likeliest to live.
         config.queue_mode = QueueMode::Lifo;
-        let pool = managed::Pool::builder(Hosts::new(options)).config(config);
-        // Only time limits of its own could be at odds with the runtime, and it has none.
-        Self(pool.build().expect("a pool without time limits"))
+        config.timeouts = Timeouts {
+            wait: Some(WAIT),
+            recycle: Some(PING),
+            // The hosts share their own.
+            create: None,
+        };
+        let pool = managed::Pool::builder(Hosts::new(options))
+            .config(config)
+            .runtime(Runtime::Tokio1);
+        Self(pool.build().expect("time limits, and a runtime for them"))
     }
 
     /// A connection that works, as far as is known.
     pub(super) async fn hold(&self) -> Result<Held, sqlx::Error> {
         let pool = self.0.clone();
-        let get = tokio::time::timeout(ACQUIRE, async move { pool.get().await });
         // In a task of its own: the connection is made for the next one, if this one gives up.
-        match tokio::spawn(get).await {
-            Ok(Ok(Ok(object))) => Ok(Held(Some(object))),
-            Ok(Ok(Err(PoolError::Backend(error)))) => Err(error),
-            Ok(Ok(Err(PoolError::Closed))) => Err(sqlx::Error::PoolClosed),
-            Ok(Ok(Err(_)) | Err(_)) => Err(sqlx::Error::PoolTimedOut),
+        let get = tokio::spawn(async move { pool.get().await });
+        match get.await {
+            Ok(Ok(object)) => Ok(Held(Some(object))),
+            Ok(Err(PoolError::Backend(error))) => Err(error),
+            Ok(Err(PoolError::Closed)) => Err(sqlx::Error::PoolClosed),
+            Ok(Err(_)) => Err(sqlx::Error::PoolTimedOut),
             Err(_) => Err(sqlx::Error::WorkerCrashed),
         }
     }

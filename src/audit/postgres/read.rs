@@ -122,7 +122,9 @@ type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Postgres, Row, sqlx::postgres::Pg
 
 async fn read(store: &PgStore, rows: Rows<'_>) -> Result<Vec<Stored>, Error> {
     let mut held = store.hold().await?;
-    let mut transaction = held.begin_with(BEGIN).await?;
+    // A page may take its time, but not a server that says nothing at all.
+    let begin = tokio::time::timeout(super::ROUTINE, held.begin_with(BEGIN)).await;
+    let mut transaction = begin.map_err(|_| Error::too_slow())??;
     let rows = rows.persistent(false).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     held.release();

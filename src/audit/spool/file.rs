@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::sqlite::{
+    SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::error::Error;
 use super::head::{Head, Note};
 use super::locks::beside;
 use crate::audit::record::Record;
+use crate::audit::sqlite::held::Held;
 use crate::audit::sqlite::{line, schema};
 use crate::audit::store::compare_versions;
 
@@ -62,6 +66,8 @@ pub(super) struct SpoolFile {
     /// What notes how far it is shipped: to lose such a note is to ship again.
     pub(super) shipper: SqlitePool,
     pub(super) note: Note,
+    /// One of the two writes at a time. SQLite would make the other sleep.
+    turn: Mutex<()>,
 }
 
 /// A record in the spool.
@@ -70,6 +76,8 @@ pub(in crate::audit) struct Spooled {
     pub(in crate::audit) seq: i64,
     pub(in crate::audit) record: Record,
 }
+
+pub(super) type Statement<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 /// How far the spool is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +123,7 @@ impl SpoolFile {
             writer,
             shipper,
             note: Note::open(&beside(path, ".head"))?,
+            turn: Mutex::default(),
         })
     }
 
@@ -164,8 +173,27 @@ impl SpoolFile {
         })
     }
 
-    pub(super) async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
-        Ok(self.writer.begin_with(BEGIN_WRITE).await?)
+    /// Appends `batch` when `prepare` has done its part, all of it in one transaction. Returns the
+    /// last seq.
+    pub(super) async fn append(
+        &self,
+        batch: &[Record],
+        now: i64,
+        prepare: impl AsyncFnOnce(&mut SqliteConnection) -> Result<(), Error>,
+    ) -> Result<i64, Error> {
+        let lines = lines(batch)?;
+        let _turn = self.turn.lock().await;
+        let mut held = Held::of(&self.writer).await?;
+        let mut transaction = held.begin_with(BEGIN_WRITE).await?;
+        prepare(&mut transaction).await?;
+        let done = sqlx::query(APPEND)
+            .bind(lines)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        held.release();
+        Ok(done.last_insert_rowid())
     }
 
     /// At most `limit` records after `seq`.
@@ -194,6 +222,13 @@ impl SpoolFile {
         Ok(records)
     }
 
+    /// Runs a statement of the shipper's that writes.
+    pub(super) async fn execute(&self, statement: Statement<'_>) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        statement.execute(&self.shipper).await?;
+        Ok(())
+    }
+
     pub(super) async fn close(&self) {
         self.shipper.close().await;
         self.writer.close().await;
@@ -208,25 +243,15 @@ pub(super) fn read(line: &[u8], digest: &[u8]) -> Option<Record> {
     line::read(line)
 }
 
-/// Appends `batch`. Returns the last seq.
-pub(super) async fn append(
-    transaction: &mut Transaction<'static, Sqlite>,
-    batch: &[Record],
-    now: i64,
-) -> Result<i64, Error> {
+/// What [`APPEND`] takes.
+fn lines(batch: &[Record]) -> Result<String, Error> {
     let mut lines = Vec::with_capacity(batch.len());
     for record in batch {
         let line = line::write(record).map_err(Error::Refused)?.to_string();
         let digest = hex::encode(Sha256::digest(&line));
         lines.push([line, digest]);
     }
-    let lines = serde_json::json!(lines).to_string();
-    let done = sqlx::query(APPEND)
-        .bind(lines)
-        .bind(now)
-        .execute(&mut **transaction)
-        .await?;
-    Ok(done.last_insert_rowid())
+    Ok(serde_json::json!(lines).to_string())
 }
 
 async fn state(pool: &SqlitePool) -> Result<(Uuid, i64, i64), Error> {
@@ -234,7 +259,8 @@ async fn state(pool: &SqlitePool) -> Result<(Uuid, i64, i64), Error> {
 }
 
 async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
-    let mut transaction = pool.begin_with(BEGIN_WRITE).await?;
+    let mut held = Held::of(pool).await?;
+    let mut transaction = held.begin_with(BEGIN_WRITE).await?;
     match MIGRATOR.run_direct(None, &mut *transaction, false).await {
         Err(MigrateError::VersionMissing(found)) => {
             compare_versions(found, &MIGRATOR).map_err(Error::Refused)?;
@@ -246,6 +272,7 @@ async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
         Ok(()) => {}
     }
     transaction.commit().await?;
+    held.release();
     Ok(())
 }
 

@@ -30,6 +30,14 @@ const NEWEST_SHIPPED: &str = "
 /// How many of the oldest, at most, are looked at when what is old is thrown away.
 const PRUNED_AT_ONCE: i64 = 4096;
 
+/// Whether the oldest may go.
+const OLD: &str = "
+    SELECT coalesce((
+        SELECT seq <= (SELECT shipped FROM spool_state) AND spooled_at < ?1
+        FROM spool_record ORDER BY seq LIMIT 1
+    ), FALSE)
+";
+
 const PRUNE: &str = "
     DELETE FROM spool_record WHERE seq <= (
         SELECT max(seq) FROM (
@@ -111,10 +119,7 @@ impl Spool {
     /// Everything up to `seq` is in the store, or set aside.
     pub(in crate::audit) async fn shipped(&self, seq: i64) -> Result<(), Error> {
         let file = self.opened().await?;
-        sqlx::query(SHIPPED)
-            .bind(seq)
-            .execute(&file.shipper)
-            .await?;
+        file.execute(sqlx::query(SHIPPED).bind(seq)).await?;
         self.shipped.store(seq, Ordering::Relaxed);
         let written = file.state().await?.written;
         self.note(&file, written);
@@ -124,7 +129,7 @@ impl Spool {
     /// Everything that is kept is shipped again.
     pub(in crate::audit) async fn ship_again(&self) -> Result<(), Error> {
         let file = self.opened().await?;
-        sqlx::query(SHIP_AGAIN).execute(&file.shipper).await?;
+        file.execute(sqlx::query(SHIP_AGAIN)).await?;
         let shipped = file.state().await?.shipped;
         self.shipped.store(shipped, Ordering::Relaxed);
         Ok(())
@@ -152,14 +157,12 @@ impl Spool {
     ) -> Result<(), Error> {
         let line = line::write(record).map_err(Error::Refused)?.to_string();
         let file = self.opened().await?;
-        sqlx::query(SET_ASIDE)
+        let set_aside = sqlx::query(SET_ASIDE)
             .bind(record.id)
             .bind(self.now())
             .bind(reason)
-            .bind(line.into_bytes())
-            .execute(&file.shipper)
-            .await?;
-        Ok(())
+            .bind(line.into_bytes());
+        file.execute(set_aside).await
     }
 
     /// Some of the records that were set aside.
@@ -174,20 +177,23 @@ impl Spool {
     /// The store has taken it after all.
     pub(in crate::audit) async fn taken(&self, id: Uuid) -> Result<(), Error> {
         let file = self.opened().await?;
-        sqlx::query(TAKEN).bind(id).execute(&file.shipper).await?;
-        Ok(())
+        file.execute(sqlx::query(TAKEN).bind(id)).await
     }
 
     /// Throws away what was shipped long ago.
     pub(in crate::audit) async fn prune(&self) -> Result<(), Error> {
         let keep = i64::try_from(self.keep.as_micros()).unwrap_or(i64::MAX);
+        let until = self.now().saturating_sub(keep);
         let file = self.opened().await?;
-        sqlx::query(PRUNE)
-            .bind(self.now().saturating_sub(keep))
-            .bind(PRUNED_AT_ONCE)
-            .execute(&file.shipper)
+        let is_due: bool = sqlx::query_scalar(OLD)
+            .bind(until)
+            .fetch_one(&file.shipper)
             .await?;
-        sqlx::query(SHRINK).fetch_all(&file.shipper).await?;
+        if is_due {
+            let prune = sqlx::query(PRUNE).bind(until).bind(PRUNED_AT_ONCE);
+            file.execute(prune).await?;
+            file.execute(sqlx::query(SHRINK)).await?;
+        }
         Ok(())
     }
 

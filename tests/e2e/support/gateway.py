@@ -33,12 +33,16 @@ def run(*arguments: str, timeout: float = 60, **rest: Any) -> subprocess.Complet
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **rest)
 
 
-def records(database: str, **filters: str) -> list[Record]:
-    """The whole trail in `database`, oldest first. `filters` are the flags of `audit list`."""
+def records(database: str, kind: str | None = "exchange", **filters: str) -> list[Record]:
+    """What is in the trail in `database`, oldest first; all of it with `kind=None`.
+
+    `filters` are the flags of `audit list`.
+    """
     flags = [part for name, value in filters.items() for part in (f"--{name}", value)]
     listed = run("audit", "list", "--database", database, "--format", "jsonl", "--limit", "0", *flags)
     assert listed.returncode == 0, listed.stderr
-    return [json.loads(line) for line in reversed(listed.stdout.splitlines())]
+    found: list[Record] = [json.loads(line) for line in reversed(listed.stdout.splitlines())]
+    return [record for record in found if kind in (None, record["kind"])]
 
 
 def _value(value: Any) -> str:
@@ -152,9 +156,9 @@ class Gateway:
                     total += float(line.rsplit(" ", 1)[1])
         return total
 
-    def records(self, **filters: str) -> list[Record]:
-        """The trail, oldest first. Reads are queued: see `records_when`."""
-        return records(self.database, **filters)
+    def records(self, kind: str | None = "exchange", **filters: str) -> list[Record]:
+        """The trail's exchanges, oldest first. Reads are queued: see `records_when`."""
+        return records(self.database, kind, **filters)
 
     def records_when(
         self, ready: Callable[[list[Record]], Any], timeout: float = 15, **filters: str

@@ -17,7 +17,7 @@ use super::{CONFIG, DONE, Desk};
 
 const FAILED: i32 = 1;
 
-const TRAIL: &str = "--database sqlite:trail.db";
+pub(super) const TRAIL: &str = "--database sqlite:trail.db";
 
 /// A minute after the other, from here.
 const BEGIN: &str = "2026-11-23T09:00:00Z";
@@ -50,8 +50,14 @@ fn refusal(user: &str) -> Facts {
     }
 }
 
-/// A trail of `facts`, a minute after the other; returns the exchange ids.
+/// A trail of exchanges, a minute after the other.
 async fn keep(desk: &Desk, facts: Vec<Facts>) {
+    let exchange = |facts| (Kind::Exchange, facts);
+    keep_kinds(desk, facts.into_iter().map(exchange).collect()).await;
+}
+
+/// A trail of records of these kinds, a minute after the other; returns their ids.
+pub(super) async fn keep_kinds(desk: &Desk, records: Vec<(Kind, Facts)>) -> Vec<Uuid> {
     let url = format!("sqlite:{}", desk.folder.path().join("trail.db").display());
     let store = audit::open(&store::Config {
         url: url.into(),
@@ -61,10 +67,10 @@ async fn keep(desk: &Desk, facts: Vec<Facts>) {
     store.migrate().await.unwrap();
     let clock = Arc::new(MockClock::new(BEGIN.parse::<DateTime<Utc>>().unwrap()));
     let stamp = Stamp::new(Arc::clone(&clock) as _, "gateway-1");
-    let records: Vec<_> = facts
+    let records: Vec<_> = records
         .into_iter()
-        .map(|facts| {
-            let record = stamp.record(Kind::Exchange, facts);
+        .map(|(kind, facts)| {
+            let record = stamp.record(kind, facts);
             clock.advance(TimeDelta::minutes(1));
             record
         })
@@ -73,6 +79,7 @@ async fn keep(desk: &Desk, facts: Vec<Facts>) {
         store.append(batch).await.unwrap();
     }
     store.close().await;
+    records.iter().map(|record| record.id).collect()
 }
 
 /// Alice's write, Bob's refusal, Alice's refusal.
@@ -252,7 +259,7 @@ async fn one_exchange_is_shown_with_both_halves() {
     assert!(ran.stdout.is_empty(), "{ran:?}");
     assert!(
         ran.stderr
-            .contains("no exchange 00000000-0000-0000-0000-000000000009"),
+            .contains("no exchange and no record 00000000-0000-0000-0000-000000000009"),
         "{ran:?}"
     );
 }

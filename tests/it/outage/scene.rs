@@ -253,12 +253,12 @@ impl Run {
         health.troubles().map(|trouble| trouble.code).collect()
     }
 
-    /// Waits until this is wrong, and returns what is said of it.
+    /// Waits until something is wrong whose code begins so, and returns what is said of it.
     pub(super) async fn trouble(&self, code: &str) -> String {
         eventually(&format!("{code} in health"), async || {
             let health = self.log.health();
             let health = health.borrow();
-            let found = health.troubles().find(|it| it.code == code);
+            let found = health.troubles().find(|it| it.code.starts_with(code));
             found.map(|Trouble { message, .. }| message.clone())
         })
         .await

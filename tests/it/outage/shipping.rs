@@ -30,7 +30,7 @@ async fn writes_go_on_while_the_store_is_away_and_are_in_it_once_when_it_is_back
         scene.stored_once(6).await;
         run.store.switch(switch);
         exchanges.extend(run.writes(20).await);
-        let message = run.trouble("store_unavailable").await;
+        let message = run.trouble("store_").await;
         assert!(message.contains("in the spool"), "{message}");
         assert!(
             message.contains("records wait, the oldest for"),

@@ -110,6 +110,17 @@ impl Bench {
         Self::PgBouncer(url, bouncer)
     }
 
+    /// The pooler, which there must be.
+    #[cfg(feature = "postgres")]
+    pub(super) fn bouncer(&mut self) -> &mut PgBouncer {
+        match self {
+            Self::PgBouncer(_, bouncer) => bouncer,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => panic!("there is no pooler"),
+            Self::Postgres(_) => panic!("there is no pooler"),
+        }
+    }
+
     /// Another store over the same database, as another process would have it.
     pub(super) fn store(&self) -> Arc<dyn Store> {
         match self {

@@ -58,6 +58,13 @@ fn a_malformed_url_names_its_key_and_no_password() {
         "postgres://u:hunter2@localhost/trail?pasword=hunter2",
         "postgres://u:/hunter2@localhost/trail",
         "postgres://u:p?hunter2=1@localhost/trail",
+        "postgres://u:hunter2@a,,b/trail",
+        "postgres://u:hunter2@a:1,b:port/trail",
+        "postgres://u:hunter2@localhost/trail?host=a,b",
+        "postgres://u:hunter2@localhost/trail?sslmode=verify-full",
+        "postgres://u:hunter2@localhost/trail?sslcert=/dev/null",
+        "postgres://u:hunter2@localhost/trail?sslrootcert=/not/there",
+        "postgres://u:hunter2@localhost/trail?sslrootcert=/dev/null",
     ] {
         let (key, text) = refusal(&config(url));
         assert_eq!(key, "database.url", "{url}");
