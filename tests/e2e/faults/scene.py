@@ -150,7 +150,7 @@ class Scene:
             time.sleep(0.2)
 
     def trail(self) -> list[Record]:
-        return records(self.database)
+        return records(self.database, kind=None)
 
     def clear(self) -> None:
         for served in self._started:
