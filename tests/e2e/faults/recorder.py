@@ -17,15 +17,23 @@ class Recorder(Origin):
 
     def __init__(self, to_port: int, script: Script | None = None) -> None:
         self.asked: list[Asked] = []
+        # Whether a connection ends with its first answer.
+        self.closes = False
         self._busy = 0
         self._count = threading.Lock()
         super().__init__(to_port, script)
 
     def serve(self, connection: socket.socket) -> None:
+        if self.before_reading(connection):
+            return
         with connection.makefile("rb") as stream:
             while seen := self._read(stream):
-                if not self._answer(connection, seen):
+                if not self._answer(connection, seen) or self.closes:
                     return
+
+    def before_reading(self, connection: socket.socket) -> bool:
+        """Whether the connection is over before anything was read."""
+        return False
 
     def _answer(self, connection: socket.socket, seen: Seen) -> bool:
         asked = self._remember(seen)
@@ -33,6 +41,8 @@ class Recorder(Origin):
         try:
             chosen = self.script(seen)
             if callable(chosen):
+                # It may have said as much as a status before it broke off.
+                asked.status = getattr(chosen, "status", None)
                 chosen(connection)
                 return False
             said = self._ask(seen) if chosen is None else chosen

@@ -50,7 +50,8 @@ class Scene:
         self.spool = folder / "spool.db"
         self._started: list[Gateway] = []
         self.serving: list[Gateway] = []
-        self._told: list[Told] = []
+        # Of all crowds, once they have gone.
+        self.told: list[Told] = []
         self._lines = lines
         self._numbers = itertools.count(1)
         self._undo = contextlib.ExitStack()
@@ -79,11 +80,16 @@ class Scene:
         """Something to be done at the end, whatever happens."""
         self._undo.callback(mend, *arguments)
 
-    def start(self, wait_for_store: bool = True, **config: dict[str, Any]) -> Gateway:
+    def start(
+        self,
+        wait_for_store: bool = True,
+        env: dict[str, str] | None = None,
+        **config: dict[str, Any],
+    ) -> Gateway:
         """One more gateway, for the crowd to use."""
         folder = self.folder / f"gateway-{next(self._numbers)}"
-        sections = {"audit": self.audit, **config}
-        served = Gateway(self.origin.url, self.through or self.database, folder, sections)
+        sections = {**config, "audit": self.audit | config.get("audit", {})}
+        served = Gateway(self.origin.url, self.through or self.database, folder, sections, env)
         self._started.append(served)
         served.wait()
         if wait_for_store:
@@ -104,7 +110,7 @@ class Scene:
         crowd.pace(pause)
         with crowd:
             yield crowd
-        self._told += crowd.told
+        self.told += crowd.told
 
     def moment(self, at_most: float) -> None:
         """Waits until some moment."""
@@ -120,16 +126,20 @@ class Scene:
         closer = self.start()
         found = self._when_settled(terms)
         assert self.end(closer) == 0, closer.log[-3000:]
-        self._lines.append(found.line(f"{fault} ({self.store})"))
+        self.say(found.line(f"{fault} ({self.store})"))
         assert not found.findings, "\n".join(map(str, found.findings[:20]))
         return found
+
+    def say(self, line: str) -> None:
+        """A line for the end of the run."""
+        self._lines.append(line)
 
     def _when_settled(self, terms: Terms) -> Reconciled:
         """What is shipped takes a moment, and a run is only judged by one that has lived for a while."""
         held = {user.user_id: self.synapse.content(user) for user in self.users}
         deadline = time.monotonic() + 60
         while True:
-            found = reconcile(self._told, self.origin.asked, self.trail(), held, terms)
+            found = reconcile(self.told, self.origin.asked, self.trail(), held, terms)
             if not found.findings or time.monotonic() > deadline:
                 return found
             time.sleep(0.2)

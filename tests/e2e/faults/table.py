@@ -16,6 +16,7 @@ class Fault:
 
 _GATEWAY = "e2e/faults/test_gateway.py"
 _SPOOL = "e2e/faults/test_spool.py"
+_ORIGIN = "e2e/faults/test_origin.py"
 _POSTGRES = (
     "e2e/faults/test_postgres.py::test_postgres_without_a_spool",
     "e2e/faults/test_postgres.py::test_postgres_behind_a_spool",
@@ -41,4 +42,21 @@ TABLE = (
     Fault("spool-full", "the spool holds as much as it may", (f"{_SPOOL}::test_spool_full",)),
     Fault("spool-disk-full", "the disk of the spool, or of SQLite, is full", (f"{_SPOOL}::test_spool_disk_full",)),
     Fault("spool-read-only", "the disk of the spool cannot be written to", (f"{_SPOOL}::test_spool_read_only",)),
+    Fault(
+        "spool-damaged",
+        "the spool's file is not what was written",
+        (
+            "e2e/faults/test_damage.py::test_spool_damaged_while_nobody_uses_it",
+            "e2e/faults/test_damage.py::test_spool_damaged_while_it_is_used",
+        ),
+    ),
+    Fault("origin-refuses", "the homeserver takes no connection", (f"{_ORIGIN}::test_origin_refuses",)),
+    Fault(
+        "origin-resets",
+        "the homeserver resets, before or after it has read the write",
+        (f"{_ORIGIN}::test_origin_breaks_off", f"{_ORIGIN}::test_origin_resets_before_it_reads"),
+    ),
+    Fault("origin-slow", "the homeserver does not answer in time", (f"{_ORIGIN}::test_origin_breaks_off",)),
+    Fault("origin-half-answer", "the homeserver's answer breaks off", (f"{_ORIGIN}::test_origin_breaks_off",)),
+    Fault("client-gone", "a client leaves, at any step", (f"{_ORIGIN}::test_client_gone",)),
 )

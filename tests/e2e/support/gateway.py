@@ -66,7 +66,12 @@ class Gateway:
     """One `serve`. After `wait`, its addresses are known from its log, as port 0 asks for."""
 
     def __init__(
-        self, origin: str, database: str, folder: Path, config: dict[str, dict[str, Any]]
+        self,
+        origin: str,
+        database: str,
+        folder: Path,
+        config: dict[str, dict[str, Any]],
+        env: dict[str, str] | None = None,
     ) -> None:
         self.database = database
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +94,7 @@ class Gateway:
             [str(binary()), "serve", "--config", str(self.config)],
             folder / "output.txt",
             cwd=folder,
+            env=env,
         )
         self.port = self.admin_port = 0
         # Of all TCP listeners, in their order; `port` is the first.

@@ -1,0 +1,136 @@
+"""A spool file that is not what was written: found, set aside, reported, and what can be read is saved."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.gateway import Gateway, Record
+from support.process import eventually
+
+from .hurts import blackhole
+from .scene import Scene
+from .stage import codes, stage
+
+PAGE = 4096
+
+
+def flip(path: Path) -> None:
+    """Turns the bits of every eighth page, but the first, which says what the file is."""
+    with path.open("r+b") as file:
+        for at in range(PAGE, path.stat().st_size, 8 * PAGE):
+            file.seek(at)
+            some = file.read(PAGE)
+            file.seek(at)
+            file.write(bytes(byte ^ 0xFF for byte in some))
+
+
+def cut_in_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def no_more_a_database(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"x" * 100)
+
+
+def remove(path: Path) -> None:
+    for each in path.parent.glob(f"{path.name}*"):
+        if not each.name.endswith((".head", ".lock")) and ".run-" not in each.name:
+            each.unlink()
+
+
+# To which file it happens; SQLite puts what is new into the WAL, and moves it to the file later.
+DAMAGES: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "flipped": ("", flip),
+    "truncated": ("", cut_in_half),
+    "overwritten": ("", no_more_a_database),
+    "removed": ("", remove),
+    "wal-flipped": ("-wal", flip),
+    "wal-truncated": ("-wal", cut_in_half),
+}
+
+
+def lost(trail: list[Record]) -> int:
+    """How many records the trail itself says could not be read."""
+    said = [record["detail"] or {} for record in trail if record["kind"] == "operation"]
+    return sum(each["lost"] for each in said if each["operation"] == "spool_damaged")
+
+
+def expected(scene: Scene) -> int:
+    """How many records there must be: of requests that all ended in order."""
+    writes = [told for told in scene.told if told.action == "write"]
+    assert all(told.status in (200, 400) for told in writes)
+    good = sum(told.status == 200 for told in writes)
+    return 2 * good + (len(writes) - good) + sum(told.action == "read" for told in scene.told)
+
+
+def settle_into_file(spool: Path) -> None:
+    """Moves what is in the WAL into the file, so that it is the records that are damaged."""
+    with contextlib.closing(sqlite3.connect(spool, timeout=20)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def is_reported(scene: Scene, served: Gateway, how: str) -> None:
+    """Everything that is not in the trail is said to be lost, and nothing else is."""
+    eventually(lambda: codes(served) <= {"spool_damaged"}, "at most spool_damaged", 40)
+    eventually(lambda: served.metric("keybackup_spool_records") == 0, "the spool empty", 40)
+    assert served.health("ready") == 200
+    trail = scene.trail()
+    of_requests = [record for record in trail if record["kind"] == "exchange"]
+    assert len({record["id"] for record in of_requests}) == len(of_requests)
+    missing = expected(scene) - len(of_requests)
+    scene.say(f"fault spool-damaged, {how}: {expected(scene):,} records, {missing:,} lost, {lost(trail):,} said to be")
+    assert missing == lost(trail) == served.metric("keybackup_spool_records_lost_total")
+    # What was in the WAL may have been in the file as well.
+    if not how.startswith("wal"):
+        assert "the spool was damaged" in served.log
+    if missing:
+        assert served.metric("keybackup_spool_damaged_total") == 1
+    aside = list(scene.spool.parent.glob(f"{scene.spool.name}.damaged*"))
+    assert codes(served) == ({"spool_damaged"} if aside else set())
+
+
+LONG = ("overwritten", "wal-truncated")
+EACH = [pytest.param(how, marks=pytest.mark.long if how in LONG else ()) for how in DAMAGES]
+
+
+@pytest.mark.parametrize("how", EACH)
+def test_spool_damaged_while_nobody_uses_it(scene: Scene, how: str) -> None:
+    store = stage(scene, "spool-damaged", "spool")
+    suffix, damage = DAMAGES[how]
+    served = scene.start()
+    with scene.crowd() as crowd:
+        crowd.wait_for(30)
+        with blackhole(store):
+            crowd.wait_for(400)
+            crowd.stop()
+            scene.end(served, signal.SIGKILL)
+            if not suffix:
+                settle_into_file(scene.spool)
+            damage(scene.spool.with_name(scene.spool.name + suffix))
+    again = scene.start(wait_for_store=False)
+    is_reported(scene, again, how)
+
+
+@pytest.mark.parametrize("how", EACH[:4])
+def test_spool_damaged_while_it_is_used(scene: Scene, how: str) -> None:
+    store = stage(scene, "spool-damaged", "spool")
+    _, damage = DAMAGES[how]
+    served = scene.start()
+    with scene.crowd() as crowd:
+        crowd.wait_for(30)
+        with blackhole(store):
+            crowd.wait_for(200)
+            settle_into_file(scene.spool)
+            damage(scene.spool)
+            crowd.wait_for(200)
+        crowd.wait_for(60)
+        crowd.stop()
+    is_reported(scene, served, f"{how} in use")
