@@ -7,7 +7,7 @@ use std::time::Duration;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Row};
 
 use super::options::Options;
 
@@ -116,11 +116,9 @@ impl fmt::Debug for Hosts {
 }
 
 async fn takes_writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let read_only: String = sqlx::query_scalar(READ_ONLY)
-        .persistent(false)
-        .fetch_one(connection)
-        .await?;
-    Ok(read_only == "off")
+    // Once there and back: nothing is prepared.
+    let row = sqlx::raw_sql(READ_ONLY).fetch_one(connection).await?;
+    Ok(row.try_get::<&str, _>(0)? == "off")
 }
 
 fn silent() -> sqlx::Error {

@@ -17,6 +17,7 @@ pub(in crate::audit) enum Cause {
     /// Its disk is full.
     DiskFull,
     /// It takes no more connections.
+    #[cfg(feature = "postgres")]
     TooManyConnections,
     /// Somebody else holds its tables.
     Locked,
@@ -61,6 +62,7 @@ impl Cause {
             Self::Silent => "store_silent",
             Self::ReadOnly => "store_read_only",
             Self::DiskFull => "store_disk_full",
+            #[cfg(feature = "postgres")]
             Self::TooManyConnections => "store_too_many_connections",
             Self::Locked => "store_locked",
             Self::Denied => "store_denied",
@@ -83,6 +85,7 @@ impl Cause {
                  may write"
             }
             Self::DiskFull => "the audit store's disk is full: make room",
+            #[cfg(feature = "postgres")]
             Self::TooManyConnections => {
                 "the audit store takes no more connections: lower `database.max_connections`, or \
                  raise the server's limit"

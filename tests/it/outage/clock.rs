@@ -34,7 +34,7 @@ async fn a_clock_that_jumps_back_an_hour_loses_nothing_and_ids_keep_the_order() 
 
     let run = scene.start().await;
     eventually("the skew in the metric", async || {
-        let skew = run.metric("keybackup_clock_skew_seconds ");
+        let skew: f64 = run.metric("keybackup_clock_skew_seconds ");
         (-3700.0..-3500.0).contains(&skew).then_some(())
     })
     .await;

@@ -35,7 +35,7 @@ async fn assert_reported(scene: &Scene, run: &Run) -> (i64, i64) {
     })
     .await;
     assert_eq!(record["operation"], "spool_damaged");
-    assert_eq!(run.metric("keybackup_spool_damaged_total "), 1.0);
+    assert_eq!(run.count("keybackup_spool_damaged_total "), 1);
     let number = |name: &str| record[name].as_i64().unwrap();
     (number("saved"), number("lost"))
 }
@@ -59,7 +59,7 @@ async fn a_spool_of_garbage_is_set_aside_and_its_loss_is_counted() {
 
     let run = scene.start().await;
     assert_eq!(assert_reported(&scene, &run).await, (0, 40));
-    assert_eq!(run.metric("keybackup_spool_records_lost_total "), 40.0);
+    assert_eq!(run.count("keybackup_spool_records_lost_total "), 40);
     // It goes on, and stays red until somebody has looked.
     run.writes(1).await;
     scene.stored_once(2).await;
@@ -104,7 +104,8 @@ async fn wherever_a_byte_is_flipped_every_record_is_shipped_or_counted_as_lost()
 
         let run = scene.start().await;
         let accounted = eventually("every record", async || {
-            let lost = run.metric("keybackup_spool_records_lost_total ") as usize;
+            let lost = run.count("keybackup_spool_records_lost_total ");
+            let lost = usize::try_from(lost).unwrap();
             let mut stored = scene.stored().await;
             stored.retain(|it| it.record.facts.exchange_id.is_some());
             (stored.len() + lost >= shipped).then_some((stored.len(), lost))
@@ -149,7 +150,7 @@ async fn a_spool_that_is_gone_is_missed() {
     fs::remove_file(scene.spool()).unwrap();
     let run = scene.start().await;
     eventually("the loss is counted", async || {
-        (run.metric("keybackup_spool_records_lost_total ") == 40.0).then_some(())
+        (run.count("keybackup_spool_records_lost_total ") == 40).then_some(())
     })
     .await;
     let exchanges = run.writes(1).await;

@@ -127,8 +127,8 @@ async fn the_open_intents_of_a_lost_machine_are_closed_and_its_truth_wins_when_i
         [None, Some(Outcome::Answered), Some(Outcome::Unanswered)]
     );
     back.stop().await;
-    let list = scene.look().exchange(open.exchange_id.unwrap()).await;
-    assert_eq!(list.unwrap().len(), 3);
+    let whole = scene.look().exchange(open.exchange_id.unwrap()).await;
+    assert_eq!(whole.unwrap().len(), 3);
 }
 
 #[tokio::test]

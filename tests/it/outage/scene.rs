@@ -18,7 +18,7 @@ use crate::cluster::shared;
 use crate::rig::store::Switched;
 
 /// Long enough for whatever comes, on a busy machine.
-pub(super) const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_mins(1);
 /// Between two looks at what is awaited.
 const BRIEFLY: Duration = Duration::from_millis(10);
 
@@ -268,17 +268,21 @@ impl Run {
     pub(super) async fn is_well(&self) {
         let mut health = self.log.health();
         let well = health.wait_for(Health::is_recording);
-        if tokio::time::timeout(SOON, well).await.is_err() {
-            panic!("still wrong: {:?}", self.codes());
-        }
+        let is_well = tokio::time::timeout(SOON, well).await.is_ok();
+        assert!(is_well, "still wrong: {:?}", self.codes());
     }
 
     pub(super) async fn stop(&self) {
         self.log.stop(SOON).await;
     }
 
+    /// The value of a metric that counts, by the beginning of its line.
+    pub(super) fn count(&self, line: &str) -> u64 {
+        self.metric(line)
+    }
+
     /// The value of a metric, by the beginning of its line.
-    pub(super) fn metric(&self, line: &str) -> f64 {
+    pub(super) fn metric<T: std::str::FromStr>(&self, line: &str) -> T {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         let found = text

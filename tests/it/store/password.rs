@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use key_backup_gateway::audit::postgres::PgStore;
 use key_backup_gateway::audit::store::{Config, Store};
@@ -34,9 +34,9 @@ fn file(password: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn with_file(url: &str, path: &PathBuf) -> Config {
+fn with_file(url: &str, path: &Path) -> Config {
     Config {
-        password_file: Some(path.clone()),
+        password_file: Some(path.to_owned()),
         ..config(url)
     }
 }
