@@ -8,16 +8,17 @@ from support.process import eventually
 
 from .disks import fill, make_read_only, small_disk
 from .hurts import stopped
-from .reconcile import Terms
+from .reconcile import Reconciled, Terms
 from .scene import Scene
 from .stage import codes, stage
 
 MODES = ("required", pytest.param("best_effort", marks=pytest.mark.long))
 
 
-def decided(mode: str) -> set[int | None]:
-    """What writes may be told while nothing can be recorded."""
-    return {200, 400, 503} if mode == "required" else {200, 400}
+def was_decided(found: Reconciled, mode: str, also: int | None = 200) -> None:
+    """What writes were told while nothing could be recorded: the mode decided; `also` is excused."""
+    assert set(found.told) <= {200, 400, 503, also}
+    assert bool(found.told[503]) == (mode == "required")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -40,7 +41,7 @@ def test_spool_disk_full(scene: Scene, store: str, mode: str) -> None:
             eventually(lambda: served.health("audit") == 200, "health/audit green again", 15)
             crowd.wait_for(60, only=lambda told: told.status == 200)
         found = scene.reconcile(f"spool-disk-full, {mode}", Terms(required=mode == "required"))
-        assert set(found.told) <= decided(mode)
+        was_decided(found, mode)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -64,7 +65,7 @@ def test_spool_read_only(scene: Scene, mode: str) -> None:
             crowd.wait_for(60, only=lambda told: told.status == 200)
         found = scene.reconcile(f"spool-read-only, {mode}", Terms(required=mode == "required"))
         # The first one was ended under load.
-        assert set(found.told) <= decided(mode) | {None}
+        was_decided(found, mode, also=None)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -81,4 +82,4 @@ def test_spool_full(scene: Scene, mode: str) -> None:
         eventually(lambda: served.health("audit") == 200, "health/audit green again", 60)
         crowd.wait_for(60, only=lambda told: told.status == 200)
     found = scene.reconcile(f"spool-full, {mode}", Terms(required=mode == "required"))
-    assert set(found.told) <= decided(mode)
+    was_decided(found, mode)
