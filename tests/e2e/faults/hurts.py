@@ -143,6 +143,5 @@ KINDS = {
     "postgres-read-only": _kind(read_only, "store_read_only"),
     "postgres-disk-full": _kind(disk_full, "store_disk_full"),
     "postgres-no-connections": _kind(no_connections, "store_too_many_connections"),
-    # Who waits for a lock may be out of time before Postgres says why.
     "postgres-locked": _kind(locked, "store_locked"),
 }

@@ -116,15 +116,18 @@ class Scene:
         """Waits until some moment."""
         time.sleep(self.chance.uniform(0, at_most))
 
-    def reconcile(self, fault: str, terms: Terms = Terms()) -> Reconciled:
-        """Ends all gateways in order, lets the last one close what dead ones left, and reconciles."""
+    def reconcile(
+        self, fault: str, terms: Terms = Terms(), ignoring: frozenset[str] | set[str] = frozenset()
+    ) -> Reconciled:
+        """Ends all gateways in order, lets the last one close what dead ones left, and reconciles; but
+        for the requests with the ids `ignoring`."""
         for served in list(self.serving):
             assert self.end(served) == 0, served.log[-3000:]
         self.origin.wait_until_idle()
         make_older(self.database, None if self.store == "sqlite" else self.cluster)
         self.through = None
         closer = self.start()
-        found = self._when_settled(terms)
+        found = self._when_settled(terms, ignoring)
         assert self.end(closer) == 0, closer.log[-3000:]
         self.say(found.line(f"{fault} ({self.store})"))
         assert not found.findings, "\n".join(map(str, found.findings[:20]))
@@ -134,12 +137,14 @@ class Scene:
         """A line for the end of the run."""
         self._lines.append(line)
 
-    def _when_settled(self, terms: Terms) -> Reconciled:
+    def _when_settled(self, terms: Terms, ignoring: frozenset[str] | set[str]) -> Reconciled:
         """What is shipped takes a moment, and a run is only judged by one that has lived for a while."""
         held = {user.user_id: self.synapse.content(user) for user in self.users}
         deadline = time.monotonic() + 60
         while True:
-            found = reconcile(self.told, self.origin.asked, self.trail(), held, terms)
+            trail = [record for record in self.trail() if record["request_id"] not in ignoring]
+            asked = [each for each in self.origin.asked if each.request_id not in ignoring]
+            found = reconcile(self.told, asked, trail, held, terms)
             if not found.findings or time.monotonic() > deadline:
                 return found
             time.sleep(0.2)

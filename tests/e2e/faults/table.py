@@ -30,6 +30,15 @@ TABLE = (
     ),
     Fault("sigterm", "SIGTERM under load", (f"{_GATEWAY}::test_sigterm",)),
     Fault("side-by-side", "the old and the new process on one spool", (f"{_GATEWAY}::test_side_by_side",)),
+    Fault(
+        "many-gateways",
+        "two, then five gateways on one database, one of them killed",
+        (
+            "e2e/faults/test_fleet.py::test_many_gateways",
+            "e2e/test_killed.py::test_five_gateways_on_one_postgres_lose_nothing_and_write_nothing_twice",
+        ),
+    ),
+    Fault("clock-back", "the clock jumps back an hour", ("e2e/faults/test_fleet.py::test_clock_back",)),
     Fault("postgres-killed", "`kill -9` of Postgres, which comes back", _POSTGRES),
     Fault("postgres-stopped", "Postgres stands still: connected, and silent", _POSTGRES),
     Fault("network-slow", "half a second to Postgres and back", _POSTGRES),
@@ -48,6 +57,14 @@ TABLE = (
         (
             "e2e/faults/test_damage.py::test_spool_damaged_while_nobody_uses_it",
             "e2e/faults/test_damage.py::test_spool_damaged_while_it_is_used",
+        ),
+    ),
+    Fault(
+        "poisonous-record",
+        "a record that no database likes: NUL, 8 KiB of user, text in no encoding",
+        (
+            "e2e/faults/test_poison.py::test_poisonous_record",
+            "e2e/faults/test_poison.py::test_poisonous_record_that_is_refused",
         ),
     ),
     Fault("origin-refuses", "the homeserver takes no connection", (f"{_ORIGIN}::test_origin_refuses",)),

@@ -20,8 +20,8 @@ def decided(mode: str) -> set[int | None]:
     return {200, 400, 503} if mode == "required" else {200, 400}
 
 
-@pytest.mark.parametrize("mode", ["required", "best_effort"])
-@pytest.mark.parametrize("store", ["spool", pytest.param("sqlite", marks=pytest.mark.long)])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("store", ["spool", "sqlite"])
 def test_spool_disk_full(scene: Scene, store: str, mode: str) -> None:
     """With SQLite, the store is on that disk."""
     with small_disk(scene.folder / "disk", 16) as disk:
