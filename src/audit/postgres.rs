@@ -3,7 +3,8 @@
 //! Every statement runs in a transaction of its own, holds nothing in the session and leaves no
 //! prepared statement behind, so that `PgBouncer` in transaction mode will do. Every wait has an
 //! end: the server's, for what it can see, and ours, for a server that is silent. A connection on
-//! which something went wrong, or was left half-way, is closed and never used again.
+//! which something went wrong, or was left half-way, is closed and never used again; if the server may
+//! be gone, or has become a standby, so are those that idle.
 
 mod append;
 mod certificates;
@@ -21,7 +22,6 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use self::pool::{Held, Pool};
-
 use super::record::{Record, Stored};
 use super::store::{self, BoxFuture, DeadRun, Error, OpenError, Query, Store};
 

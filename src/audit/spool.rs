@@ -23,12 +23,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
+use sqlx::SqliteConnection;
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
 pub(super) use self::error::Error;
+use self::file::SpoolFile;
 pub(super) use self::file::Spooled;
-use self::file::{SpoolFile, Write};
 use self::head::Head;
 use self::locks::Held;
 pub(super) use self::locks::LocalRun;
@@ -111,10 +112,21 @@ impl Spool {
         let seen = match self.try_append(batch).await {
             Err((seen, Error::Damaged(why))) => seen.map(|spool_id| (spool_id, why)),
             Err((_, Error::Moved)) => None,
-            result => return result.map_err(|(_, error)| error),
+            result => return result.map_err(|(_, error)| self.explained(error)),
         };
         self.mend(seen).await?;
         self.try_append(batch).await.map_err(|(_, error)| error)
+    }
+
+    /// SQLite says only that it cannot open a file; the operating system knows why.
+    fn explained(&self, error: Error) -> Error {
+        if !error.is_unexplained() {
+            return error;
+        }
+        match locks::try_hold(&locks::beside(&self.path, ".lock")) {
+            Ok(_) => error,
+            Err(why) => why.into(),
+        }
     }
 
     /// An error comes with the spool that it was found in.
@@ -124,11 +136,11 @@ impl Spool {
             return Err((None, Error::Moved));
         };
         let append = async {
-            let mut write = file.begin_write().await?;
-            self.check_place(file)?;
-            self.make_room(&mut write).await?;
-            let written = file::append(&mut write, batch, self.now()).await?;
-            write.commit().await?;
+            let prepare = async |connection: &mut SqliteConnection| {
+                self.check_place(file)?;
+                self.make_room(connection).await
+            };
+            let written = file.append(batch, self.now(), prepare).await?;
             // Else it was committed to a file that another process has just set aside.
             self.check_place(file)?;
             Ok(written)
@@ -147,16 +159,12 @@ impl Spool {
         }
     }
 
-    async fn make_room(&self, write: &mut Write<'_>) -> Result<(), Error> {
-        let used: i64 = sqlx::query_scalar(USED)
-            .fetch_one(&mut *write.transaction)
-            .await?;
+    async fn make_room(&self, connection: &mut SqliteConnection) -> Result<(), Error> {
+        let used: i64 = sqlx::query_scalar(USED).fetch_one(&mut *connection).await?;
         if u64::try_from(used).unwrap_or_default() < self.limit {
             return Ok(());
         }
-        let done = sqlx::query(MAKE_ROOM)
-            .execute(&mut *write.transaction)
-            .await?;
+        let done = sqlx::query(MAKE_ROOM).execute(&mut *connection).await?;
         if done.rows_affected() == 0 {
             let limit = self.limit;
             return Err(Error::Full { limit });
@@ -186,6 +194,7 @@ impl Spool {
         mending
             .await
             .unwrap_or_else(|error| Err(Error::Io(std::io::Error::other(error))))
+            .map_err(|error| self.explained(error))
     }
 
     async fn mend_now(&self, seen: Option<(Uuid, String)>) -> Result<(), Error> {
@@ -266,9 +275,7 @@ impl Spool {
             ..Facts::default()
         };
         let record = self.stamp.record(Kind::Operation, facts);
-        let mut write = file.begin_write().await?;
-        let written = file::append(&mut write, &[record], self.now()).await?;
-        write.commit().await?;
+        let written = file.append(&[record], self.now(), async |_| Ok(())).await?;
         self.note(file, written);
         Ok(())
     }

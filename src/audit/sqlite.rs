@@ -6,6 +6,7 @@
 //! written to a file that was removed or replaced meanwhile.
 
 mod append;
+pub(super) mod held;
 pub(super) mod line;
 mod read;
 mod runs;
@@ -20,9 +21,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
 use uuid::Uuid;
 
+use self::held::Held;
 use super::record::{Record, Stored};
 use super::store::{self, BoxFuture, DeadRun, Error, OpenError, Query, Store};
 
@@ -109,8 +111,15 @@ impl SqliteStore {
         })
     }
 
-    async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        let transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+    async fn hold(&self) -> Result<Held, sqlx::Error> {
+        Held::of(&self.pool).await
+    }
+
+    async fn begin_write<'a>(
+        &self,
+        held: &'a mut Held,
+    ) -> Result<Transaction<'a, Sqlite>, sqlx::Error> {
+        let transaction = held.begin_with(BEGIN_WRITE).await?;
         self.check_file()?;
         Ok(transaction)
     }

@@ -15,7 +15,7 @@ use crate::matrix::{Action, EventType, Preference};
 const BEGIN: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '5s';
-    SET LOCAL lock_timeout = '2s';
+    SET LOCAL lock_timeout = '1s';
     SELECT set_config('synchronous_commit', 'on', true)
     WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write');
 ";

@@ -11,7 +11,7 @@ use crate::audit::store::{DEAD_AFTER_SECONDS, DeadRun, Error};
 const BEGIN: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '5s';
-    SET LOCAL lock_timeout = '2s';
+    SET LOCAL lock_timeout = '1s';
 ";
 
 const RENEW: &str = "

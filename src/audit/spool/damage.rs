@@ -175,9 +175,7 @@ async fn write(fresh: &SpoolFile, batch: &[Record], now: i64) -> Result<i64, Err
     if batch.is_empty() {
         return Ok(0);
     }
-    let mut write = fresh.begin_write().await?;
-    let written = file::append(&mut write, batch, now).await?;
-    write.commit().await?;
+    let written = fresh.append(batch, now, async |_| Ok(())).await?;
     fresh.note.write(Head {
         spool_id: fresh.spool_id,
         written,

@@ -58,6 +58,11 @@ impl Error {
         }
     }
 
+    /// Whether the operating system may know more: `SQLITE_IOERR`, `SQLITE_CANTOPEN`.
+    pub(super) fn is_unexplained(&self) -> bool {
+        matches!(self, Self::Sql(error) if matches!(primary_code(error), Some(10 | 14)))
+    }
+
     pub(in crate::audit) fn trouble(&self) -> Trouble {
         Trouble::new(self.code(), chain(self))
     }

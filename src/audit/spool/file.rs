@@ -9,14 +9,15 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqlitePool, Transaction};
-use tokio::sync::{Mutex, MutexGuard};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::error::Error;
 use super::head::{Head, Note};
 use super::locks::beside;
 use crate::audit::record::Record;
+use crate::audit::sqlite::held::Held;
 use crate::audit::sqlite::{line, schema};
 use crate::audit::store::compare_versions;
 
@@ -76,12 +77,6 @@ pub(in crate::audit) struct Spooled {
     pub(in crate::audit) record: Record,
 }
 
-/// A transaction of the writer's.
-pub(super) struct Write<'a> {
-    pub(super) transaction: Transaction<'static, Sqlite>,
-    _turn: MutexGuard<'a, ()>,
-}
-
 pub(super) type Statement<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 /// How far the spool is.
@@ -90,14 +85,6 @@ pub(super) struct State {
     pub(super) spool_id: Uuid,
     pub(super) shipped: i64,
     pub(super) written: i64,
-}
-
-// === impl Write ===
-
-impl Write<'_> {
-    pub(super) async fn commit(self) -> Result<(), Error> {
-        Ok(self.transaction.commit().await?)
-    }
 }
 
 // === impl SpoolFile ===
@@ -186,12 +173,27 @@ impl SpoolFile {
         })
     }
 
-    pub(super) async fn begin_write(&self) -> Result<Write<'_>, Error> {
-        let turn = self.turn.lock().await;
-        Ok(Write {
-            transaction: self.writer.begin_with(BEGIN_WRITE).await?,
-            _turn: turn,
-        })
+    /// Appends `batch` when `prepare` has done its part, all of it in one transaction. Returns the
+    /// last seq.
+    pub(super) async fn append(
+        &self,
+        batch: &[Record],
+        now: i64,
+        prepare: impl AsyncFnOnce(&mut SqliteConnection) -> Result<(), Error>,
+    ) -> Result<i64, Error> {
+        let lines = lines(batch)?;
+        let _turn = self.turn.lock().await;
+        let mut held = Held::of(&self.writer).await?;
+        let mut transaction = held.begin_with(BEGIN_WRITE).await?;
+        prepare(&mut transaction).await?;
+        let done = sqlx::query(APPEND)
+            .bind(lines)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        held.release();
+        Ok(done.last_insert_rowid())
     }
 
     /// At most `limit` records after `seq`.
@@ -241,25 +243,15 @@ pub(super) fn read(line: &[u8], digest: &[u8]) -> Option<Record> {
     line::read(line)
 }
 
-/// Appends `batch`. Returns the last seq.
-pub(super) async fn append(
-    write: &mut Write<'_>,
-    batch: &[Record],
-    now: i64,
-) -> Result<i64, Error> {
+/// What [`APPEND`] takes.
+fn lines(batch: &[Record]) -> Result<String, Error> {
     let mut lines = Vec::with_capacity(batch.len());
     for record in batch {
         let line = line::write(record).map_err(Error::Refused)?.to_string();
         let digest = hex::encode(Sha256::digest(&line));
         lines.push([line, digest]);
     }
-    let lines = serde_json::json!(lines).to_string();
-    let done = sqlx::query(APPEND)
-        .bind(lines)
-        .bind(now)
-        .execute(&mut *write.transaction)
-        .await?;
-    Ok(done.last_insert_rowid())
+    Ok(serde_json::json!(lines).to_string())
 }
 
 async fn state(pool: &SqlitePool) -> Result<(Uuid, i64, i64), Error> {
@@ -267,7 +259,8 @@ async fn state(pool: &SqlitePool) -> Result<(Uuid, i64, i64), Error> {
 }
 
 async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
-    let mut transaction = pool.begin_with(BEGIN_WRITE).await?;
+    let mut held = Held::of(pool).await?;
+    let mut transaction = held.begin_with(BEGIN_WRITE).await?;
     match MIGRATOR.run_direct(None, &mut *transaction, false).await {
         Err(MigrateError::VersionMissing(found)) => {
             compare_versions(found, &MIGRATOR).map_err(Error::Refused)?;
@@ -279,6 +272,7 @@ async fn migrate(pool: &SqlitePool) -> Result<(), Error> {
         Ok(()) => {}
     }
     transaction.commit().await?;
+    held.release();
     Ok(())
 }
 

@@ -42,11 +42,13 @@ pub(super) async fn append(store: &SqliteStore, batch: &[Record]) -> Result<(), 
         .iter()
         .map(line::write)
         .collect::<Result<Vec<Value>, Error>>()?;
-    let mut transaction = store.begin_write().await?;
+    let mut held = store.hold().await?;
+    let mut transaction = store.begin_write(&mut held).await?;
     sqlx::query(APPEND)
         .bind(Value::Array(lines).to_string())
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
+    held.release();
     Ok(())
 }

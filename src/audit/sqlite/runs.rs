@@ -51,13 +51,15 @@ pub(super) async fn renew(
     run_id: Uuid,
     instance: &str,
 ) -> Result<DateTime<Utc>, Error> {
-    let mut transaction = store.begin_write().await?;
+    let mut held = store.hold().await?;
+    let mut transaction = store.begin_write(&mut held).await?;
     let now = sqlx::query_scalar(RENEW)
         .bind(run_id)
         .bind(instance)
         .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;
+    held.release();
     Ok(time(now))
 }
 
@@ -99,8 +101,10 @@ fn time(micros: i64) -> DateTime<Utc> {
 type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
 
 async fn execute(store: &SqliteStore, statement: Statement<'_>) -> Result<(), Error> {
-    let mut transaction = store.begin_write().await?;
+    let mut held = store.hold().await?;
+    let mut transaction = store.begin_write(&mut held).await?;
     statement.execute(&mut *transaction).await?;
     transaction.commit().await?;
+    held.release();
     Ok(())
 }

@@ -35,13 +35,15 @@ const VERSION: &str = "SELECT coalesce(max(version), 0) FROM audit_migration WHE
 pub(super) async fn migrate(store: &SqliteStore) -> Result<(), Error> {
     make_file(&store.path).map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
     use_wal(&store.pool).await?;
-    let mut transaction = store.begin_write().await?;
+    let mut held = store.hold().await?;
+    let mut transaction = store.begin_write(&mut held).await?;
     match MIGRATOR.run_direct(None, &mut *transaction, false).await {
         Err(MigrateError::VersionMissing(found)) => compare_versions(found, &MIGRATOR)?,
         Err(error) => return Err(error.into()),
         Ok(()) => {}
     }
     transaction.commit().await?;
+    held.release();
     Ok(())
 }
 

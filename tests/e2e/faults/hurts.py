@@ -144,5 +144,5 @@ KINDS = {
     "postgres-disk-full": _kind(disk_full, "store_disk_full"),
     "postgres-no-connections": _kind(no_connections, "store_too_many_connections"),
     # Who waits for a lock may be out of time before Postgres says why.
-    "postgres-locked": _kind(locked, "store_locked", "store_silent"),
+    "postgres-locked": _kind(locked, "store_locked"),
 }

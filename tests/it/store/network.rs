@@ -68,7 +68,20 @@ async fn everything(store: &PgStore) -> Vec<(&'static str, Error)> {
         ended_at: None,
     };
     let query = Query::default();
-    let (a, b, c, d, e, f, g, h, i, j, k, l) = tokio::join!(
+    let (
+        append,
+        page,
+        exchange,
+        migrate,
+        check_schema,
+        missing,
+        renew,
+        end,
+        dead_runs,
+        open_intents,
+        bury,
+        maintain,
+    ) = tokio::join!(
         store.append(&batch),
         store.page(&query),
         store.exchange(Uuid::nil()),
@@ -83,18 +96,18 @@ async fn everything(store: &PgStore) -> Vec<(&'static str, Error)> {
         store.maintain(),
     );
     vec![
-        ("append", a.unwrap_err()),
-        ("page", b.unwrap_err()),
-        ("exchange", c.unwrap_err()),
-        ("migrate", d.unwrap_err()),
-        ("check_schema", e.unwrap_err()),
-        ("missing", f.unwrap_err()),
-        ("renew", g.unwrap_err()),
-        ("end", h.unwrap_err()),
-        ("dead_runs", i.unwrap_err()),
-        ("open_intents", j.unwrap_err()),
-        ("bury", k.unwrap_err()),
-        ("maintain", l.unwrap_err()),
+        ("append", append.unwrap_err()),
+        ("page", page.unwrap_err()),
+        ("exchange", exchange.unwrap_err()),
+        ("migrate", migrate.unwrap_err()),
+        ("check_schema", check_schema.unwrap_err()),
+        ("missing", missing.unwrap_err()),
+        ("renew", renew.unwrap_err()),
+        ("end", end.unwrap_err()),
+        ("dead_runs", dead_runs.unwrap_err()),
+        ("open_intents", open_intents.unwrap_err()),
+        ("bury", bury.unwrap_err()),
+        ("maintain", maintain.unwrap_err()),
     ]
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use key_backup_gateway::audit::sqlite::SqliteStore;
 use key_backup_gateway::audit::store::{Error, Query, Store};
+use sqlx::Connection;
 
 use super::bench::{Bench, Gateway, all, config, full};
 
@@ -98,4 +99,25 @@ async fn a_reader_reads_beside_a_writer_and_after_it_and_changes_nothing() {
 
     let reader = SqliteStore::open_existing(&config(&bench.url())).unwrap();
     assert_eq!(all(&reader).await, [record]);
+}
+
+#[tokio::test]
+async fn what_ails_the_file_has_a_name() {
+    let bench = Bench::sqlite();
+    let store = bench.migrated().await;
+    let record = Gateway::new().record(full());
+    let reader = SqliteStore::open_existing(&config(&bench.url())).unwrap();
+    let refused = reader.append(std::slice::from_ref(&record)).await;
+    assert_eq!(refused.unwrap_err().code(), "store_read_only");
+    let pool = sqlx::SqlitePool::connect(&bench.url()).await.unwrap();
+    let mut full_disk = pool.acquire().await.unwrap();
+    let fill = "PRAGMA max_page_count = 1; CREATE TABLE more (text)";
+    let error = sqlx::raw_sql(fill).execute(&mut *full_disk).await;
+    assert_eq!(Error::from(error.unwrap_err()).code(), "store_disk_full");
+
+    let mut other = pool.acquire().await.unwrap();
+    let other = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let locked = store.append(&[record]).await.unwrap_err();
+    assert_eq!(locked.code(), "store_locked", "{locked:?}");
+    drop(other);
 }
