@@ -82,7 +82,7 @@ impl Gateway {
             audit::Metrics::new(&mut registry),
         )?;
         let identify = Through::<_, Body>::new(
-            service_fn(whoami),
+            service_fn(|request: Request<Body>| whoami(&request)),
             &config.identity,
             identity::Metrics::new(&mut registry),
         );
@@ -196,7 +196,7 @@ fn homeserver(_: Request<Replay<Body>>) -> Answer {
 }
 
 /// A token is the number of its user.
-fn whoami(request: Request<Body>) -> Answer {
+fn whoami(request: &Request<Body>) -> Answer {
     let token = request.headers().get(AUTHORIZATION);
     let number = token
         .and_then(|line| line.to_str().ok()?.strip_prefix("Bearer ")?.parse().ok())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from . import dataset
@@ -20,6 +21,12 @@ BATCH = 256
 IDLE = 300
 # Whose histories are read, for the first time and again.
 READERS = 300
+# A spool so small that it is full soon, and for how long the load goes on then, in seconds.
+SPOOL_LIMIT, BEYOND = 256 << 20, 20
+# It is looked at before a batch, so one may stand above it.
+A_BATCH = 1 << 20
+# What "flat" means: so much more than when the spool was half full.
+FLAT = 1.1
 
 
 class Rounds:
@@ -44,10 +51,31 @@ class Rounds:
         self._took("idle", SMALL, IDLE)
         self._took("history", LARGE, READERS)
 
+    def run_outages(self, records: int) -> None:
+        """A backlog, made while Postgres is away, and moved when it is back; then none comes back."""
+        dataset.start_over(self.cluster, SMALL, SMALL_ROWS)
+        url, spools = self.cluster.url(SMALL), self.cluster.folder / "spools"
+        shutil.rmtree(spools, ignore_errors=True)
+        spools.mkdir()
+        self.cluster.stop()
+        measure(self.program, "fill", url, str(spools / "backlog.db"), str(records))
+        self.cluster.start()
+        self._reference("batches before", "reference_record", BATCH, 1)
+        took = measure(self.program, "ship", url, str(spools / "backlog.db"))
+        self._reference("batches after", "reference_record", BATCH, 1)
+        self.figures.add("shipped", took["records"])
+        self.figures.add("ship", took["records"] / took["seconds"])
+        self.cluster.stop()
+        held = measure(self.program, "dead", url, str(spools / "dead.db"), str(SPOOL_LIMIT), str(BEYOND))
+        for name, value in held.items():
+            self.figures.add(f"dead {name}", value)
+        self.cluster.start()
+        shutil.rmtree(spools)
+
     def lines(self) -> list[Line]:
         """The table."""
         return [self._guard(), self._log(), self._idle(), self._grown("guard"), self._grown("log"),
-                self._history(), *self._references()]
+                self._history(), self._shipped(), self._dead(), *self._references()]
 
     def _reference(self, name: str, table: str, rows: int, clients: int) -> None:
         script = dataset.insert(table, rows)
@@ -95,6 +123,27 @@ class Rounds:
         took = self.figures.median("history")
         return Line(f"one user's newest 100 of {self.rows():,} records, median", "≤ 5 ms",
                     millis(took), "", took <= 5e-3)
+
+    def _shipped(self) -> Line:
+        before, after = self.figures.median("batches before"), self.figures.median("batches after")
+        reference, shipped = (before + after) / 2, self.figures.median("ship")
+        return Line(
+            f"shipping a backlog of {self.figures.median('shipped'):,.0f} records",
+            f"≥ 0.7 × {BATCH}-row inserts of one client",
+            f"{rate(shipped)} to {rate(reference)}", f"{shipped / reference:.2f}",
+            shipped >= 0.7 * reference)
+
+    def _dead(self) -> Line:
+        half, most, end, spooled = (
+            self.figures.median(f"dead {name}") / 2**20 for name in ("half", "most", "end", "spooled"))
+        limit = SPOOL_LIMIT / 2**20
+        return Line(
+            f"memory with a dead store, {IN_FLIGHT} writes in flight, spool of {limit:.0f} MiB",
+            f"≤ {FLAT} × when it was half full; spool ≤ its limit and a batch",
+            f"{half:.0f} MiB half full, at most {most:.0f}, {end:.0f} when full for {BEYOND} s; "
+            f"spool {spooled:.1f} MiB",
+            f"{most / half:.2f}",
+            most <= FLAT * half and spooled <= limit + A_BATCH / 2**20)
 
     def _references(self) -> list[Line]:
         names = {"bare single": f"into a table without indexes: single rows, {CLIENTS} clients",

@@ -6,6 +6,8 @@ mod causes;
 #[cfg(feature = "postgres")]
 mod failover;
 #[cfg(feature = "postgres")]
+mod growth;
+#[cfg(feature = "postgres")]
 mod network;
 mod opening;
 #[cfg(feature = "postgres")]

@@ -81,9 +81,14 @@ pub(super) async fn repair(
     for companion in COMPANIONS {
         remove(&beside(&new, companion))?;
     }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        // Else SQLite would read nothing of a file that lost its end.
+        .pragma("writable_schema", "ON");
     let damaged = SqlitePoolOptions::new()
         .max_connections(1)
-        .connect_lazy_with(SqliteConnectOptions::new().filename(path).read_only(true));
+        .connect_lazy_with(options);
     let fresh = SpoolFile::open(&new).await?;
     let (saved, lost) = save(path, &damaged, &fresh, now).await?;
     damaged.close().await;

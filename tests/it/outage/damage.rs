@@ -77,13 +77,15 @@ async fn a_truncated_spool_is_set_aside_and_what_can_be_read_is_saved() {
     left_behind(&scene).await;
     let size = fs::metadata(scene.spool()).unwrap().len();
     let file = OpenOptions::new().write(true).open(scene.spool()).unwrap();
-    file.set_len(size - 3 * 4096).unwrap();
+    file.set_len(size / 2).unwrap();
 
     let run = scene.start().await;
     let (saved, lost) = assert_reported(&scene, &run).await;
     assert_eq!(saved + lost, 40);
-    assert!(lost > 0);
-    let stored = scene.stored_once(usize::try_from(saved).unwrap()).await;
+    assert!(saved > 5 && lost > 5, "{saved} saved, {lost} lost");
+    let mut stored = scene.stored_once(usize::try_from(saved).unwrap()).await;
+    // An intent whose outcome was lost is closed, as those of any dead run.
+    stored.retain(|it| it.record.facts.detail.is_none());
     assert_eq!(stored.len(), usize::try_from(saved).unwrap());
     run.stop().await;
 }
@@ -216,8 +218,9 @@ async fn a_folder_that_cannot_be_written_is_reported_and_recovers() {
     fs::create_dir(&place).unwrap();
     run.is_well().await;
     let exchanges = run.writes(1).await;
-    let stored = scene.stored_once(2).await;
-    assert_once(&stored[stored.len() - 2..], &exchanges);
+    // The first one was given up by nobody: the writer went on trying.
+    let stored = scene.stored_once(3).await;
+    assert_once(&stored[1..], &exchanges);
     let mode = fs::metadata(scene.spool()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     run.stop().await;
