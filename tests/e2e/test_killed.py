@@ -78,7 +78,7 @@ def test_kill_9_leaves_an_intent_that_a_later_run_closes_as_unanswered_once(
 
     make_older(killed.database, postgres)
     later = [gateway(synapse.url, database=killed.database) for _ in range(2)]
-    records = later[0].records_when(lambda found: len(found) > 1, timeout=30)
+    records = later[0].records_when(lambda found: len(found) > 1, timeout=60)
     # The closing record has the intent's time, so either may stand first.
     [closing] = [record for record in records if record["phase"] == "outcome"]
     assert len(records) == 2
