@@ -26,10 +26,10 @@ pub(in crate::audit) enum Error {
     #[error(transparent)]
     Refused(store::Error),
     /// SQLite says so.
-    #[error("the spool cannot be written")]
+    #[error("the spool cannot be written: see `audit.spool`")]
     Sql(#[source] sqlx::Error),
     /// The operating system says so.
-    #[error("the spool cannot be written")]
+    #[error("the spool cannot be written: see `audit.spool`")]
     Io(#[from] io::Error),
     /// The disk did not answer in time.
     #[error("the spool's disk did not answer in time")]
