@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,9 @@ class Gateway:
         for section, keys in config.items():
             sections.setdefault(section, {}).update(keys)
         self._listeners = len(sections["server"]["listen"])
+        audit = sections.get("audit", {})
+        with_spool = audit.get("durability") != "store" and audit.get("spool") != "none"
+        self._has_spool = with_spool and database.startswith("postgres")
         self.config = folder / "gateway.toml"
         self.config.write_text(to_toml(sections))
         self.process = Process(
@@ -158,7 +162,23 @@ class Gateway:
 
     def records(self, kind: str | None = "exchange", **filters: str) -> list[Record]:
         """The trail's exchanges, oldest first. Reads are queued: see `records_when`."""
+        self._wait_for_the_shipper()
         return records(self.database, kind, **filters)
+
+    def _wait_for_the_shipper(self, patience: float = 5) -> None:
+        """Until the store has what is durable; not for long, as it may be away."""
+        if not self._has_spool or self.process.child.poll() is not None:
+            return
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            try:
+                shipped = self.metric("keybackup_records_shipped_total")
+                if shipped >= self.metric("keybackup_records_appended_total"):
+                    return
+            except OSError:
+                # It ends, or does not listen yet.
+                return
+            time.sleep(0.02)
 
     def records_when(
         self, ready: Callable[[list[Record]], Any], timeout: float = 15, **filters: str
