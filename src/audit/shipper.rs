@@ -150,14 +150,14 @@ impl Shipper {
         let Some(last) = batch.last() else {
             return Ok(Pass::Idle);
         };
-        let (seq, id) = (last.seq, last.record.id);
+        let ((spool_id, seq), id) = ((last.spool_id, last.seq), last.record.id);
         let records: Vec<Record> = batch
             .into_iter()
             .map(|Spooled { record, .. }| record)
             .collect();
         let refused = self.append(&records).await?;
         self.spool
-            .shipped(seq)
+            .shipped(spool_id, seq)
             .await
             .map_err(|error| error.trouble())?;
         self.lease.metrics.shipped(records.len() - refused);

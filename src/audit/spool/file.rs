@@ -73,6 +73,8 @@ pub(super) struct SpoolFile {
 /// A record in the spool.
 #[derive(Clone, Debug)]
 pub(in crate::audit) struct Spooled {
+    /// In which spool.
+    pub(in crate::audit) spool_id: Uuid,
     pub(in crate::audit) seq: i64,
     pub(in crate::audit) record: Record,
 }
@@ -217,7 +219,11 @@ impl SpoolFile {
             let record = read(&line, &digest).ok_or_else(|| {
                 Error::Damaged(format!("the record {expected} is not what was written"))
             })?;
-            records.push(Spooled { seq: found, record });
+            records.push(Spooled {
+                spool_id: self.spool_id,
+                seq: found,
+                record,
+            });
         }
         Ok(records)
     }

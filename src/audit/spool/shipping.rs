@@ -14,7 +14,7 @@ use crate::audit::record::Record;
 use crate::audit::sqlite::line;
 
 /// Never back: a process that took over may be further.
-const SHIPPED: &str = "UPDATE spool_state SET shipped = ?1 WHERE shipped < ?1";
+const SHIPPED: &str = "UPDATE spool_state SET shipped = ?1 WHERE shipped < ?1 AND spool_id = ?2";
 
 /// Everything that is kept counts as not shipped.
 const SHIP_AGAIN: &str = "
@@ -117,9 +117,14 @@ impl Spool {
     }
 
     /// Everything up to `seq` is in the store, or set aside.
-    pub(in crate::audit) async fn shipped(&self, seq: i64) -> Result<(), Error> {
+    pub(in crate::audit) async fn shipped(&self, spool_id: Uuid, seq: i64) -> Result<(), Error> {
         let file = self.opened().await?;
-        file.execute(sqlx::query(SHIPPED).bind(seq)).await?;
+        // It was set aside meanwhile, and another stands in its place: what was taken is shipped again.
+        if file.spool_id != spool_id {
+            return Ok(());
+        }
+        file.execute(sqlx::query(SHIPPED).bind(seq).bind(spool_id))
+            .await?;
         self.shipped.store(seq, Ordering::Relaxed);
         let written = file.state().await?.written;
         self.note(&file, written);
