@@ -15,11 +15,11 @@ use self::proof::Proof;
 use super::health::{Board, Part, Trouble, chain};
 use super::lease::Lease;
 use super::record::Record;
-use super::spool::{self, Spool, Spooled};
+use super::spool::{self, Spool};
 use super::store::{self, Store};
 
 /// How many records one statement takes.
-const BATCH: i64 = 1024;
+const BATCH: usize = 1024;
 /// How often the spool is looked at when nothing is heard of it, and after trouble: another process may
 /// use it as well.
 const TICK: Duration = Duration::from_secs(1);
@@ -142,29 +142,28 @@ impl Shipper {
             return Ok(Pass::Idle);
         }
         self.prove().await?;
-        let batch = self
-            .spool
-            .next(BATCH)
-            .await
-            .map_err(|error| error.trouble())?;
-        let Some(last) = batch.last() else {
+        let next = self.spool.next(BATCH).await;
+        let Some(shipment) = next.map_err(|error| error.trouble())? else {
             return Ok(Pass::Idle);
         };
-        let ((spool_id, seq), id) = ((last.spool_id, last.seq), last.record.id);
-        let records: Vec<Record> = batch
-            .into_iter()
-            .map(|Spooled { record, .. }| record)
-            .collect();
-        let refused = self.append(&records).await?;
-        self.spool
-            .shipped(spool_id, seq)
-            .await
-            .map_err(|error| error.trouble())?;
+        let records = &shipment.records;
+        let spool = Arc::clone(&self.spool);
+        // What follows is read while the store is busy.
+        let ahead = async {
+            if records.len() == BATCH {
+                spool.look_ahead(&shipment, BATCH).await;
+            }
+        };
+        let (refused, ()) = tokio::join!(self.append(records), ahead);
+        let refused = refused?;
+        let shipped = spool.shipped(shipment.spool_id, shipment.seq).await;
+        shipped.map_err(|error| error.trouble())?;
         self.lease.metrics.shipped(records.len() - refused);
         if let Some(proof) = &mut self.proof
             && refused == 0
+            && let Some(last) = records.last()
         {
-            proof.shipped(id);
+            proof.shipped(last.id);
         }
         Ok(Pass::Shipped)
     }

@@ -19,7 +19,7 @@ mod shipping;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -28,9 +28,8 @@ use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
 pub(super) use self::error::Error;
+pub(super) use self::file::Shipment;
 use self::file::SpoolFile;
-pub(super) use self::file::Spooled;
-use self::head::Head;
 use self::locks::Held;
 pub(super) use self::locks::LocalRun;
 use super::Config;
@@ -62,6 +61,9 @@ pub(super) struct Spool {
     /// `None` until it could be opened.
     file: RwLock<Option<SpoolFile>>,
     shipped: AtomicI64,
+    /// What is on its way to the store, and what was read ahead: should the file be damaged, it is
+    /// not lost.
+    held: Mutex<Vec<Arc<Shipment>>>,
     /// The lock on shipping, if this process has it.
     shipping: Mutex<Option<Held>>,
     /// Says that this run lives.
@@ -90,6 +92,7 @@ impl Spool {
             metrics,
             file: RwLock::default(),
             shipped: AtomicI64::default(),
+            held: Mutex::default(),
             shipping: Mutex::default(),
             run: Mutex::default(),
             news: Notify::new(),
@@ -174,13 +177,9 @@ impl Spool {
 
     /// What the spool holds at least, for whoever opens it after us.
     fn note(&self, file: &SpoolFile, written: i64) {
-        let head = Head {
-            spool_id: file.spool_id,
-            written,
-            shipped: self.shipped.load(Ordering::Relaxed),
-        };
+        let shipped = self.shipped.load(Ordering::Relaxed);
         // The commit stands without it; only a later damage might go unseen.
-        if let Err(error) = file.note.write(head) {
+        if let Err(error) = file.note(written, shipped) {
             tracing::warn!(%error, "the spool's head could not be noted");
         }
     }
@@ -227,11 +226,13 @@ impl Spool {
     }
 
     async fn open_or_make(&self) -> Result<SpoolFile, Error> {
+        let held = self.held().clone();
         let missing = (!self.path.exists())
-            .then(|| damage::missing(&self.path))
+            .then(|| damage::missing(&self.path, &held))
             .flatten();
         let file = SpoolFile::open(&self.path).await?;
-        if let Some(report) = missing {
+        if let Some((report, saved)) = missing {
+            damage::write(&file, &saved, self.now()).await?;
             self.tell(&file, &report).await?;
         }
         Ok(file)
@@ -244,7 +245,8 @@ impl Spool {
         }
         tracing::error!("the spool is damaged, and is being set aside: {why}");
         let mark = self.stamp.now().format("%Y%m%dT%H%M%S%.3fZ").to_string();
-        let report = damage::repair(&self.path, why, &mark, self.now()).await?;
+        let held = self.held().clone();
+        let report = damage::repair(&self.path, why, &held, &mark, self.now()).await?;
         let file = SpoolFile::open(&self.path).await?;
         self.tell(&file, &report).await?;
         Ok(file)
@@ -278,6 +280,10 @@ impl Spool {
         let written = file.append(&[record], self.now(), async |_| Ok(())).await?;
         self.note(file, written);
         Ok(())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<Arc<Shipment>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether something lies there that was set aside: it does until somebody takes it away.

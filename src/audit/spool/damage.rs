@@ -4,13 +4,14 @@
 //! more of it. Should we die half-way, the damage is found again.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{FromRow, SqlitePool};
 use uuid::Uuid;
 
 use super::error::Error;
-use super::file::{self, SpoolFile};
+use super::file::{self, Shipment, SpoolFile};
 use super::head::Head;
 use super::locks::{beside, folder};
 use crate::audit::record::Record;
@@ -58,22 +59,39 @@ const NEW: &str = ".new";
 /// What SQLite has beside a file.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Before a spool is made anew: whether one was there, and its records are gone with it.
-pub(super) fn missing(path: &Path) -> Option<Report> {
+/// Before a spool is made anew: whether one was there, and its records are gone with it, but for those
+/// that are `held`.
+pub(super) fn missing(path: &Path, held: &[Arc<Shipment>]) -> Option<(Report, Vec<Record>)> {
     let head = Head::read(&beside(path, ".head"))?;
-    (head.written > head.shipped).then(|| Report {
+    let gone = head.shipped + 1..=head.written;
+    if gone.is_empty() {
+        return None;
+    }
+    let saved: Vec<Record> = gone
+        .map_while(|seq| in_memory(held, head.spool_id, seq))
+        .collect();
+    let count = count(&saved);
+    let report = Report {
         why: "the file is gone".to_owned(),
         kept_in: None,
-        saved: 0,
-        lost: head.written - head.shipped,
-    })
+        saved: count,
+        lost: head.written - head.shipped - count,
+    };
+    Some((report, saved))
 }
 
-/// Puts a new spool in place of the damaged one at `path`, with what can be read of that. `mark` tells
-/// one damaged file from another. Nobody else may have the file open for long, or ship it.
+/// What the shipper has read follows what was shipped.
+fn in_memory(held: &[Arc<Shipment>], spool_id: Uuid, seq: i64) -> Option<Record> {
+    let mut held = held.iter().filter(|held| held.spool_id == spool_id);
+    held.find_map(|held| held.get(seq)).cloned()
+}
+
+/// Puts a new spool in place of the damaged one at `path`, with what can be read of that, or is `held`.
+/// `mark` tells one damaged file from another. Nobody else may have the file open for long, or ship it.
 pub(super) async fn repair(
     path: &Path,
     why: String,
+    held: &[Arc<Shipment>],
     mark: &str,
     now: i64,
 ) -> Result<Report, Error> {
@@ -90,7 +108,7 @@ pub(super) async fn repair(
         .max_connections(1)
         .connect_lazy_with(options);
     let fresh = SpoolFile::open(&new).await?;
-    let (saved, lost) = save(path, &damaged, &fresh, now).await?;
+    let (saved, lost) = save(path, &damaged, held, &fresh, now).await?;
     damaged.close().await;
     sqlx::query(FOLD).execute(&fresh.writer).await?;
     fresh.close().await;
@@ -133,6 +151,7 @@ fn put(new: &Path, path: &Path) -> Result<(), Error> {
 async fn save(
     path: &Path,
     damaged: &SqlitePool,
+    held: &[Arc<Shipment>],
     fresh: &SpoolFile,
     now: i64,
 ) -> Result<(i64, i64), Error> {
@@ -142,6 +161,10 @@ async fn save(
         (Some(head), Some((spool_id, _))) if head.spool_id != spool_id => None,
         (head, _) => head,
     };
+    let spool_id = state
+        .map(|(spool_id, _)| spool_id)
+        .or(head.map(|head| head.spool_id))
+        .unwrap_or_default();
     let shipped = state
         .map(|(_, shipped)| shipped)
         .or(head.map(|head| head.shipped))
@@ -166,9 +189,11 @@ async fn save(
             .await
             .ok()
             .flatten();
-        batch.extend(found.and_then(|(line, digest)| file::read(&line, &digest)));
+        let found = found.and_then(|(line, digest)| file::read(&line, &digest));
+        batch.extend(found.or_else(|| in_memory(held, spool_id, seq)));
         if batch.len() == BATCH || seq == last {
-            saved += write(fresh, &batch, now).await?;
+            write(fresh, &batch, now).await?;
+            saved += count(&batch);
             batch.clear();
         }
     }
@@ -176,17 +201,17 @@ async fn save(
     Ok((saved, (last - shipped).max(0) - saved))
 }
 
-async fn write(fresh: &SpoolFile, batch: &[Record], now: i64) -> Result<i64, Error> {
-    if batch.is_empty() {
-        return Ok(0);
+/// Puts what was saved into a new spool, which nothing has been shipped of.
+pub(super) async fn write(fresh: &SpoolFile, saved: &[Record], now: i64) -> Result<(), Error> {
+    if !saved.is_empty() {
+        let written = fresh.append(saved, now, async |_| Ok(())).await?;
+        fresh.note(written, 0)?;
     }
-    let written = fresh.append(batch, now, async |_| Ok(())).await?;
-    fresh.note.write(Head {
-        spool_id: fresh.spool_id,
-        written,
-        shipped: 0,
-    })?;
-    Ok(i64::try_from(batch.len()).unwrap_or(i64::MAX))
+    Ok(())
+}
+
+fn count(records: &[Record]) -> i64 {
+    i64::try_from(records.len()).unwrap_or(i64::MAX)
 }
 
 async fn keep_set_aside(damaged: &SqlitePool, fresh: &SpoolFile) -> Result<(), Error> {

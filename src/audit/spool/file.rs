@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -65,19 +66,26 @@ pub(super) struct SpoolFile {
     pub(super) writer: SqlitePool,
     /// What notes how far it is shipped: to lose such a note is to ship again.
     pub(super) shipper: SqlitePool,
-    pub(super) note: Note,
+    note: Note,
+    /// What was noted last: writer and shipper note, and neither takes back what the other has said.
+    noted: AtomicI64,
     /// One of the two writes at a time. SQLite would make the other sleep.
     turn: Mutex<()>,
 }
 
-/// A record in the spool.
-#[derive(Clone, Debug)]
-pub(in crate::audit) struct Spooled {
+/// Records that follow each other in a spool.
+#[derive(Debug)]
+pub(in crate::audit) struct Shipment {
     /// In which spool.
     pub(in crate::audit) spool_id: Uuid,
+    /// Of the last one.
     pub(in crate::audit) seq: i64,
-    pub(in crate::audit) record: Record,
+    /// At least one.
+    pub(in crate::audit) records: Vec<Record>,
 }
+
+/// `seq`, line, and digest.
+type Row = (i64, Vec<u8>, Vec<u8>);
 
 pub(super) type Statement<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
@@ -98,12 +106,7 @@ impl SpoolFile {
         let file = Self::connect(path).await?;
         file.check(path).await?;
         let state = file.state().await?;
-        let head = Head {
-            spool_id: state.spool_id,
-            written: state.written,
-            shipped: state.shipped,
-        };
-        file.note.write(head)?;
+        file.note(state.written, state.shipped)?;
         Ok(file)
     }
 
@@ -125,6 +128,7 @@ impl SpoolFile {
             writer,
             shipper,
             note: Note::open(&beside(path, ".head"))?,
+            noted: AtomicI64::default(),
             turn: Mutex::default(),
         })
     }
@@ -175,6 +179,18 @@ impl SpoolFile {
         })
     }
 
+    /// Notes what the spool holds at least, for whoever opens it after us.
+    pub(super) fn note(&self, written: i64, shipped: i64) -> std::io::Result<()> {
+        self.note.write(Head {
+            spool_id: self.spool_id,
+            written: self
+                .noted
+                .fetch_max(written, Ordering::Relaxed)
+                .max(written),
+            shipped,
+        })
+    }
+
     /// Appends `batch` when `prepare` has done its part, all of it in one transaction. Returns the
     /// last seq.
     pub(super) async fn append(
@@ -198,34 +214,23 @@ impl SpoolFile {
         Ok(done.last_insert_rowid())
     }
 
-    /// At most `limit` records after `seq`.
+    /// At most `limit` records after `seq`; `None` if there is none.
     ///
     /// # Errors
     ///
     /// [`Error::Damaged`] if the next one is not the next, or is not what was written.
-    pub(super) async fn after(&self, seq: i64, limit: i64) -> Result<Vec<Spooled>, Error> {
-        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(NEXT)
+    pub(super) async fn after(&self, seq: i64, limit: usize) -> Result<Option<Shipment>, Error> {
+        let rows: Vec<Row> = sqlx::query_as(NEXT)
             .bind(seq)
-            .bind(limit)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.shipper)
             .await?;
-        let mut records = Vec::with_capacity(rows.len());
-        for ((found, line, digest), expected) in rows.into_iter().zip(seq + 1..) {
-            if found != expected {
-                return Err(Error::Damaged(format!(
-                    "the record {expected} is not there"
-                )));
-            }
-            let record = read(&line, &digest).ok_or_else(|| {
-                Error::Damaged(format!("the record {expected} is not what was written"))
-            })?;
-            records.push(Spooled {
-                spool_id: self.spool_id,
-                seq: found,
-                record,
-            });
-        }
-        Ok(records)
+        let spool_id = self.spool_id;
+        // To check and to read a batch takes as long as to send it.
+        let reading = tokio::task::spawn_blocking(move || Shipment::read(spool_id, seq, rows));
+        reading
+            .await
+            .unwrap_or_else(|error| Err(Error::Io(std::io::Error::other(error))))
     }
 
     /// Runs a statement of the shipper's that writes.
@@ -238,6 +243,46 @@ impl SpoolFile {
     pub(super) async fn close(&self) {
         self.shipper.close().await;
         self.writer.close().await;
+    }
+}
+
+// === impl Shipment ===
+
+impl Shipment {
+    /// The rows after `seq`.
+    fn read(spool_id: Uuid, seq: i64, rows: Vec<Row>) -> Result<Option<Self>, Error> {
+        let mut records = Vec::with_capacity(rows.len());
+        let mut last = seq;
+        for (found, line, digest) in rows {
+            let expected = last + 1;
+            if found != expected {
+                return Err(Error::Damaged(format!(
+                    "the record {expected} is not there"
+                )));
+            }
+            let record = read(&line, &digest).ok_or_else(|| {
+                Error::Damaged(format!("the record {expected} is not what was written"))
+            })?;
+            records.push(record);
+            last = found;
+        }
+        Ok((last > seq).then_some(Self {
+            spool_id,
+            seq: last,
+            records,
+        }))
+    }
+
+    /// Whether its first record is the one after `seq`.
+    pub(super) fn follows(&self, seq: i64) -> bool {
+        self.get(seq + 1).is_some() && self.get(seq).is_none()
+    }
+
+    /// The record `seq`, if it is one of these.
+    pub(super) fn get(&self, seq: i64) -> Option<&Record> {
+        let from_end = usize::try_from(self.seq - seq).ok()?;
+        let index = self.records.len().checked_sub(from_end + 1)?;
+        self.records.get(index)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::error::Error;
-use super::file::{self, Spooled};
+use super::file::{self, Shipment, SpoolFile};
 use super::{Spool, USED};
 use crate::audit::record::Record;
 use crate::audit::sqlite::line;
@@ -88,31 +88,54 @@ impl fmt::Display for Backlog {
 }
 
 impl Spool {
-    /// At most `limit` records that come next. A spool that turns out to be damaged is mended, and asked
-    /// again.
+    /// At most `limit` records that come next; `None` if there is none. A spool that turns out to be
+    /// damaged is mended, and asked again.
     pub(in crate::audit) async fn next(
         self: &Arc<Self>,
-        limit: i64,
-    ) -> Result<Vec<Spooled>, Error> {
+        limit: usize,
+    ) -> Result<Option<Arc<Shipment>>, Error> {
         let (spool_id, result) = {
             let file = self.opened().await?;
-            let shipped = file.state().await.map(|state| state.shipped);
-            let result = match shipped {
-                Ok(shipped) => {
-                    self.shipped.store(shipped, Ordering::Relaxed);
-                    file.after(shipped, limit).await
-                }
-                Err(error) => Err(error),
-            };
-            (file.spool_id, result)
+            (file.spool_id, self.next_of(&file, limit).await)
         };
         match result {
             Err(Error::Damaged(why)) => {
                 self.mend(Some((spool_id, why))).await?;
                 let file = self.opened().await?;
-                file.after(file.state().await?.shipped, limit).await
+                self.next_of(&file, limit).await
             }
             result => result,
+        }
+    }
+
+    async fn next_of(
+        &self,
+        file: &SpoolFile,
+        limit: usize,
+    ) -> Result<Option<Arc<Shipment>>, Error> {
+        let shipped = file.state().await?.shipped;
+        self.shipped.store(shipped, Ordering::Relaxed);
+        let is_next =
+            |held: &Arc<Shipment>| held.spool_id == file.spool_id && held.follows(shipped);
+        let held = self.held().iter().find(|held| is_next(held)).cloned();
+        let next = match held {
+            Some(held) => Some(held),
+            None => file.after(shipped, limit).await?.map(Arc::new),
+        };
+        *self.held() = next.iter().cloned().collect();
+        Ok(next)
+    }
+
+    /// Reads at most `limit` records after `shipment`, so that [`next`](Self::next) has them at hand.
+    pub(in crate::audit) async fn look_ahead(&self, shipment: &Shipment, limit: usize) {
+        let Ok(file) = self.opened().await else {
+            return;
+        };
+        // Whatever is wrong, `next` finds it as well.
+        if file.spool_id == shipment.spool_id
+            && let Ok(Some(ahead)) = file.after(shipment.seq, limit).await
+        {
+            self.held().push(Arc::new(ahead));
         }
     }
 
@@ -123,6 +146,7 @@ impl Spool {
         if file.spool_id != spool_id {
             return Ok(());
         }
+        self.held().retain(|held| held.seq > seq);
         file.execute(sqlx::query(SHIPPED).bind(seq).bind(spool_id))
             .await?;
         self.shipped.store(seq, Ordering::Relaxed);

@@ -3,6 +3,7 @@ they were told."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -10,7 +11,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from support.synapse import User
@@ -36,13 +37,17 @@ class Crowd:
         self.turned_away = 0
         self._ports = ports
         self._over = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
+        # Each client holds its own while it asks.
+        self._turns = [threading.Lock() for _ in range(clients)]
         self._serials = itertools.count(1)
         self._refusals = dict.fromkeys((user.user_id for user in users), 0)
         self._pause = 0.0
         self._threads = [
             threading.Thread(
                 target=self._live,
-                args=(users[number % len(users)], random.Random(f"{seed}-{number}")),
+                args=(users[number % len(users)], random.Random(f"{seed}-{number}"), self._turns[number]),
                 daemon=True,
             )
             for number in range(clients)
@@ -64,20 +69,35 @@ class Crowd:
         """What was sent after `moment`, of `time.monotonic()`, and has ended."""
         return [each for each in self.told if each.began >= moment]
 
-    def _live(self, user: User, chance: random.Random) -> None:
+    @contextlib.contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Everybody ends what they have begun; in the block nobody asks."""
+        self._going.clear()
+        try:
+            with contextlib.ExitStack() as stack:
+                for turn in self._turns:
+                    stack.enter_context(turn)
+                yield
+        finally:
+            self._going.set()
+
+    def _live(self, user: User, chance: random.Random, turn: threading.Lock) -> None:
         connection: http.client.HTTPConnection | None = None
         while not self._over.is_set():
+            self._going.wait()
             if connection is None:
                 connection = self._connect(chance)
             if connection is None:
                 self._over.wait(0.02)
                 continue
-            told = self._next(user, chance, connection.port)
+            with turn:
+                told = self._next(user, chance, connection.port)
+                is_of_use = self._ask(connection, user, told)
+                self.told.append(told)
             # Now and then a client comes back on another connection, which may lead to another gateway.
-            if not self._ask(connection, user, told) or chance.random() < 0.05:
+            if not is_of_use or chance.random() < 0.05:
                 connection.close()
                 connection = None
-            self.told.append(told)
             self._over.wait(self._pause * chance.uniform(0.5, 1.5))
         if connection is not None:
             connection.close()
