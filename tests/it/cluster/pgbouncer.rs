@@ -26,6 +26,10 @@ pub(crate) struct PgBouncer {
 impl PgBouncer {
     /// One before the server on 127.0.0.1 that listens on `server_port`.
     pub(crate) async fn start(server_port: u16) -> Self {
+        assert!(
+            Path::new(PROGRAM).exists(),
+            "PgBouncer is missing: install pgbouncer, as `tests/run it` does"
+        );
         let (folder, leash) = new_folder();
         let port = free_port();
         let process = spawn(&folder, port, server_port);
@@ -36,7 +40,9 @@ impl PgBouncer {
             process,
             leash,
         };
+        let deadline = Instant::now() + START_LIMIT;
         while !bouncer.is_ready().await {
+            assert!(Instant::now() < deadline, "PgBouncer ends: {}", bouncer.log());
             bouncer.port = free_port();
             bouncer.process = spawn(&bouncer.folder, bouncer.port, server_port);
         }
@@ -67,6 +73,10 @@ impl PgBouncer {
             }
             assert!(Instant::now() < deadline, "PgBouncer did not start again");
         }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     /// Waits until it listens; `false` if it ended instead.
