@@ -7,17 +7,20 @@
 //! A database that was away made every lease look old. So nobody is judged by the age of a lease until
 //! our own was kept for a while: by then every run that lives has renewed its own.
 
+mod closing;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use self::closing::Closer;
 use super::health::chain;
 use super::metrics::Metrics;
-use super::record::{Outcome, Record, Stamp};
+use super::record::Stamp;
 use super::skew::Skew;
-use super::store::{DeadRun, Error, Store};
+use super::store::{Error, Store};
 
 /// A sixth of what makes a run dead.
 const RENEW: Duration = Duration::from_secs(10);
@@ -28,8 +31,6 @@ const RETRY: Duration = Duration::from_secs(1);
 const SETTLED: Duration = Duration::from_secs(20);
 /// Partitions are made months ahead; to look every hour is plenty.
 const MAINTAIN: Duration = Duration::from_hours(1);
-/// How many open intents are closed at a time.
-const CLOSE: u32 = 256;
 
 /// The lease of one run.
 pub(super) struct Lease {
@@ -67,6 +68,7 @@ impl Lease {
     /// Keeps the lease until it is dropped.
     pub(super) async fn keep(self: Arc<Self>) {
         let mut skew = Skew::default();
+        let mut closer = Closer::default();
         let mut kept_since = None;
         let mut renewed_at = Instant::now();
         let mut maintained_at: Option<Instant> = None;
@@ -90,7 +92,7 @@ impl Lease {
                     maintained_at = Some(renewed_at);
                     self.maintain().await;
                 }
-                self.close_dead_runs(since.elapsed() >= SETTLED).await;
+                closer.close(&self, since.elapsed() >= SETTLED).await;
             }
             let pause = if is_failing { RETRY } else { RENEW };
             // Whatever wakes us, the lease is renewed: that is cheap.
@@ -119,59 +121,6 @@ impl Lease {
                 error = chain(&error),
                 "the store was not looked after; the next try is in an hour"
             ),
-        }
-    }
-
-    /// Closes what dead runs have left open; those that have not ended only if `by_age`.
-    async fn close_dead_runs(&self, by_age: bool) {
-        let close = async {
-            for run in self.store.dead_runs().await? {
-                let is_judged = run.ended_at.is_some() || by_age;
-                let is_ours = run.run_id == self.stamp.run_id();
-                if !is_judged || is_ours || (self.lives)(run.run_id) {
-                    continue;
-                }
-                if self.close_run(&run).await? {
-                    self.store.bury(&run).await?;
-                }
-            }
-            Ok::<(), Error>(())
-        };
-        // It goes on where it was cut off: the lease must not wait for it.
-        match tokio::time::timeout(2 * RENEW, close).await {
-            Ok(Ok(())) | Err(_) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = chain(&error), "open intents were not closed");
-            }
-        }
-    }
-
-    /// `false`: not all of them could be closed.
-    async fn close_run(&self, run: &DeadRun) -> Result<bool, Error> {
-        let mut last = None;
-        loop {
-            let intents = self.store.open_intents(run.run_id, CLOSE).await?;
-            let Some(first) = intents.first().map(|intent| intent.record.id) else {
-                return Ok(true);
-            };
-            // What we wrote is there, and the intent still counts as open: an operator must look.
-            if last.replace(first) == Some(first) {
-                tracing::error!(record.id = %first, "an open intent cannot be closed");
-                return Ok(false);
-            }
-            let closing: Vec<Record> = intents
-                .iter()
-                .map(|intent| {
-                    let why = serde_json::json!({ "closed": "its run ended without an outcome" });
-                    self.stamp.closing(&intent.record, Outcome::Unanswered, why)
-                })
-                .collect();
-            self.store.append(&closing).await?;
-            self.metrics.closed(closing.len());
-            tracing::warn!(
-                run.id = %run.run_id, intents = closing.len(),
-                "closed the open intents of a run that ended: their writes may have happened",
-            );
         }
     }
 }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use self::pool::{Held, Pool};
 use super::record::{Record, Stored};
-use super::store::{self, BoxFuture, DeadRun, Error, OpenError, Query, Store};
+use super::store::{self, BoxFuture, DeadRun, Error, OpenError, OpenIntents, Query, Store};
 
 /// For whatever a gateway does all the time. Longer than the server's own limits in [`BEGIN`], so
 /// that it is the server that gives up first, if it lives.
@@ -122,8 +122,13 @@ impl Store for PgStore {
         self.bounded(ROUTINE, runs::dead(self))
     }
 
-    fn open_intents(&self, run_id: Uuid, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, Error>> {
-        self.bounded(ROUTINE, read::open_intents(self, run_id, limit))
+    fn open_intents(
+        &self,
+        run_id: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<OpenIntents, Error>> {
+        self.bounded(ROUTINE, read::open_intents(self, run_id, before, limit))
     }
 
     fn bury<'a>(&'a self, run: &'a DeadRun) -> BoxFuture<'a, Result<(), Error>> {

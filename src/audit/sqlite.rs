@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use self::held::Held;
 use super::record::{Record, Stored};
-use super::store::{self, BoxFuture, DeadRun, Error, OpenError, Query, Store};
+use super::store::{self, BoxFuture, DeadRun, Error, OpenError, OpenIntents, Query, Store};
 
 /// One writes; the others keep the lease and answer queries.
 const CONNECTIONS: u32 = 4;
@@ -228,8 +228,13 @@ impl Store for SqliteStore {
         self.bounded(ROUTINE, runs::dead(self))
     }
 
-    fn open_intents(&self, run_id: Uuid, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, Error>> {
-        self.bounded(ROUTINE, read::open_intents(self, run_id, limit))
+    fn open_intents(
+        &self,
+        run_id: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<OpenIntents, Error>> {
+        self.bounded(ROUTINE, read::open_intents(self, run_id, before, limit))
     }
 
     fn bury<'a>(&'a self, run: &'a DeadRun) -> BoxFuture<'a, Result<(), Error>> {

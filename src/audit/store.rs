@@ -72,8 +72,14 @@ pub trait Store: Send + Sync + 'static {
     /// buried.
     fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<DeadRun>, Error>>;
 
-    /// At most `limit` intents of the run `run_id` that have no outcome.
-    fn open_intents(&self, run_id: Uuid, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, Error>>;
+    /// Looks at the newest `limit` intents of the run `run_id` whose ids are below `before`, for those
+    /// that have no outcome.
+    fn open_intents(
+        &self,
+        run_id: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<OpenIntents, Error>>;
 
     /// Says that the dead run has no open intents left; nothing happens if anything was heard of it
     /// since [`dead_runs`](Self::dead_runs).
@@ -99,6 +105,15 @@ pub struct DeadRun {
     pub renewed_at: DateTime<Utc>,
     /// When it ended in good order, if it did.
     pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// What was found among some intents of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OpenIntents {
+    /// Those that have no outcome, newest first.
+    pub open: Vec<Stored>,
+    /// Where to look on: the oldest that was looked at; `None` if the run has none before it.
+    pub next: Option<Uuid>,
 }
 
 /// A run that was not renewed for so long is dead: six renewals missed.
@@ -191,6 +206,19 @@ pub(super) async fn within<T>(
     tokio::time::timeout(limit, work)
         .await
         .unwrap_or_else(|_| Err(Error::too_slow()))
+}
+
+// === impl OpenIntents ===
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl OpenIntents {
+    /// Which of `looked`, newest first, are open; and where to look on, if `limit` was reached.
+    pub(super) fn among(looked: &[(Uuid, bool)], limit: u32) -> (Vec<Uuid>, Option<Uuid>) {
+        let open = looked.iter().filter(|(_, is_open)| *is_open);
+        let is_full = looked.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let last = looked.last().filter(|_| is_full);
+        (open.map(|(id, _)| *id).collect(), last.map(|(id, _)| *id))
+    }
 }
 
 // === impl Config ===

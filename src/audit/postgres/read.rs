@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::PgStore;
 use crate::audit::record::{Judged, Outcome, Stored};
 use crate::audit::row::{self, Row};
-use crate::audit::store::{Error, Query};
+use crate::audit::store::{Error, OpenIntents, Query};
 use crate::matrix::Action;
 
 /// Of one snapshot, and a promise not to change anything.
@@ -47,6 +47,7 @@ const PAGE: &str = select!(
         AND ($6::text IS NULL OR outcome = $6 OR ($7 AND phase = 'intent' AND NOT EXISTS (
             SELECT FROM audit_record AS other
             WHERE other.exchange_id = record.exchange_id AND other.phase = 'outcome'
+                AND other.id > record.id
         )))
         AND ($8::uuid IS NULL OR id < $8)
     ORDER BY id DESC
@@ -55,14 +56,23 @@ const PAGE: &str = select!(
 
 const EXCHANGE: &str = select!("WHERE exchange_id = $1 ORDER BY id");
 
-const OPEN_INTENTS: &str = select!(
-    "WHERE run_id = $1 AND phase = 'intent' AND NOT EXISTS (
-        SELECT FROM audit_record AS other
-        WHERE other.exchange_id = record.exchange_id AND other.phase = 'outcome'
+/// An outcome is younger than its intent: older partitions need not be looked at. So long a list is
+/// never worth reading the whole trail for, which is what Postgres makes of it if it may join.
+const LOOK: &str = "
+    SELECT id, NOT EXISTS (
+        SELECT FROM audit_record AS outcome
+        WHERE outcome.exchange_id = intent.exchange_id AND outcome.phase = 'outcome'
+            AND outcome.id > intent.id
     )
-    ORDER BY id
-    LIMIT $2"
-);
+    FROM (
+        SELECT id, exchange_id FROM audit_record
+        WHERE run_id = $1 AND phase = 'intent' AND id < $2
+        ORDER BY id DESC
+        LIMIT $3
+    ) AS intent
+";
+
+const BY_ID: &str = select!("WHERE id = ANY($1) ORDER BY id DESC");
 
 const MISSING: &str = "
     SELECT id FROM unnest($1::uuid[]) AS asked (id)
@@ -93,15 +103,29 @@ pub(super) async fn exchange(store: &PgStore, exchange_id: Uuid) -> Result<Vec<S
 pub(super) async fn open_intents(
     store: &PgStore,
     run_id: Uuid,
+    before: Option<Uuid>,
     limit: u32,
-) -> Result<Vec<Stored>, Error> {
-    read(
-        store,
-        sqlx::query_as(OPEN_INTENTS)
-            .bind(run_id)
-            .bind(i64::from(limit)),
-    )
-    .await
+) -> Result<OpenIntents, Error> {
+    let mut held = store.hold().await?;
+    let mut transaction = held.begin_with(BEGIN).await?;
+    let looked: Vec<(Uuid, bool)> = sqlx::query_as(LOOK)
+        .bind(run_id)
+        .bind(before.unwrap_or(Uuid::max()))
+        .bind(i64::from(limit))
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let (open, next) = OpenIntents::among(&looked, limit);
+    let open = if open.is_empty() {
+        Vec::new()
+    } else {
+        let rows: Rows<'_> = sqlx::query_as(BY_ID).bind(open);
+        rows.persistent(false).fetch_all(&mut *transaction).await?
+    };
+    transaction.commit().await?;
+    held.release();
+    let open = row::stored(open)?;
+    Ok(OpenIntents { open, next })
 }
 
 /// See [`Store::missing`](crate::audit::store::Store::missing).

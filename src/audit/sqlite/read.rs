@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::SqliteStore;
 use crate::audit::record::{Judged, Outcome, Stored};
 use crate::audit::row::{self, Row};
-use crate::audit::store::{Error, Query};
+use crate::audit::store::{Error, OpenIntents, Query};
 use crate::matrix::Action;
 
 /// The columns of [`Row`], then `rest`.
@@ -44,14 +44,22 @@ const PAGE: &str = select!(
 
 const EXCHANGE: &str = select!("WHERE exchange_id = ?1 ORDER BY id");
 
-const OPEN_INTENTS: &str = select!(
-    "WHERE run_id = ?1 AND phase = 'intent' AND NOT EXISTS (
-        SELECT 1 FROM audit_record AS other
-        WHERE other.exchange_id = record.exchange_id AND other.phase = 'outcome'
+const LOOK: &str = "
+    SELECT id, NOT EXISTS (
+        SELECT 1 FROM audit_record AS outcome
+        WHERE outcome.exchange_id = intent.exchange_id AND outcome.phase = 'outcome'
     )
-    ORDER BY id
-    LIMIT ?2"
-);
+    FROM (
+        SELECT id, exchange_id FROM audit_record
+        WHERE run_id = ?1 AND phase = 'intent' AND id < ?2
+        ORDER BY id DESC
+        LIMIT ?3
+    ) AS intent
+";
+
+/// The ids are one JSON text.
+const BY_ID: &str =
+    select!("WHERE id IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY id DESC");
 
 /// The ids are one JSON text.
 const MISSING: &str = "
@@ -87,24 +95,36 @@ pub(super) async fn exchange(store: &SqliteStore, exchange_id: Uuid) -> Result<V
 pub(super) async fn open_intents(
     store: &SqliteStore,
     run_id: Uuid,
+    before: Option<Uuid>,
     limit: u32,
-) -> Result<Vec<Stored>, Error> {
-    read(
-        store,
-        sqlx::query_as(OPEN_INTENTS)
-            .bind(run_id)
-            .bind(i64::from(limit)),
-    )
-    .await
+) -> Result<OpenIntents, Error> {
+    let looked: Vec<(Uuid, bool)> = sqlx::query_as(LOOK)
+        .bind(run_id)
+        .bind(before.unwrap_or(Uuid::max()))
+        .bind(i64::from(limit))
+        .fetch_all(&store.pool)
+        .await?;
+    let (open, next) = OpenIntents::among(&looked, limit);
+    let open = if open.is_empty() {
+        Vec::new()
+    } else {
+        read(store, sqlx::query_as(BY_ID).bind(list(&open))).await?
+    };
+    Ok(OpenIntents { open, next })
 }
 
 /// See [`Store::missing`](crate::audit::store::Store::missing).
 pub(super) async fn missing(store: &SqliteStore, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
-    let ids: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
     Ok(sqlx::query_scalar(MISSING)
-        .bind(serde_json::json!(ids).to_string())
+        .bind(list(ids))
         .fetch_all(&store.pool)
         .await?)
+}
+
+/// One JSON text.
+fn list(ids: &[Uuid]) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
+    serde_json::json!(ids).to_string()
 }
 
 type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, SqliteArguments>;

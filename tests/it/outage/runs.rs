@@ -1,8 +1,11 @@
 //! Runs that end, die, are stopped and come back, and those who close what they left open.
 
+use std::sync::Arc;
+
 use key_backup_gateway::audit::Durability;
-use key_backup_gateway::audit::record::{Outcome, Stored};
+use key_backup_gateway::audit::record::{Facts, Kind, Outcome, Phase, Stamp, Stored};
 use key_backup_gateway::audit::store::DEAD_AFTER_SECONDS;
+use key_backup_gateway::clock::SystemClock;
 
 use super::scene::{Scene, answered, eventually, intent};
 use super::shipping::assert_once;
@@ -96,6 +99,48 @@ async fn two_closers_at_once_write_one_record_each() {
         run.stop().await;
     }
     assert_eq!(scene.stored().await.len(), 600);
+}
+
+#[tokio::test]
+async fn every_open_intent_of_a_long_run_is_closed_and_nothing_else() {
+    let scene = Scene::new().await;
+    let store = scene.look();
+    store.migrate().await.unwrap();
+    let gone = Stamp::new(Arc::new(SystemClock), "gateway-0");
+    let (mut records, mut open) = (Vec::new(), Vec::new());
+    for number in 0..3000 {
+        let intent = Facts {
+            exchange_id: Some(gone.new_id()),
+            phase: Some(Phase::Intent),
+            ..Facts::default()
+        };
+        let outcome = answered(&intent);
+        open.extend(intent.exchange_id.filter(|_| number % 1000 == 7));
+        records.push(gone.record(Kind::Exchange, intent));
+        if number % 1000 != 7 {
+            records.push(gone.record(Kind::Exchange, outcome));
+        }
+    }
+    for batch in records.chunks(500) {
+        store.append(batch).await.unwrap();
+    }
+    store.renew(gone.run_id(), "gateway-0").await.unwrap();
+    store.end(gone.run_id()).await.unwrap();
+
+    let run = scene.start().await;
+    eventually("it is buried", async || {
+        store.dead_runs().await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    run.stop().await;
+    let mut closed = scene.stored().await;
+    closed.retain(|it| it.record.facts.outcome == Some(Outcome::Unanswered));
+    let mut closed: Vec<_> = closed
+        .iter()
+        .filter_map(|it| it.record.facts.exchange_id)
+        .collect();
+    closed.sort_unstable();
+    assert_eq!(closed, open);
 }
 
 #[tokio::test]

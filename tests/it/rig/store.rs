@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use key_backup_gateway::audit::record::{Record, Stored};
-use key_backup_gateway::audit::store::{BoxFuture, DeadRun, Error, Query, Store};
+use key_backup_gateway::audit::store::{BoxFuture, DeadRun, Error, OpenIntents, Query, Store};
 use uuid::Uuid;
 
 /// What appending does.
@@ -126,8 +126,13 @@ impl Store for Switched {
         self.store.dead_runs()
     }
 
-    fn open_intents(&self, run_id: Uuid, limit: u32) -> BoxFuture<'_, Result<Vec<Stored>, Error>> {
-        self.store.open_intents(run_id, limit)
+    fn open_intents(
+        &self,
+        run_id: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<OpenIntents, Error>> {
+        self.store.open_intents(run_id, before, limit)
     }
 
     fn bury<'a>(&'a self, run: &'a DeadRun) -> BoxFuture<'a, Result<(), Error>> {

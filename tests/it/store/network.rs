@@ -91,7 +91,7 @@ async fn everything(store: &PgStore) -> Vec<(&'static str, Error)> {
         store.renew(Uuid::nil(), "gateway-1"),
         store.end(Uuid::nil()),
         store.dead_runs(),
-        store.open_intents(Uuid::nil(), 1),
+        store.open_intents(Uuid::nil(), None, 1),
         store.bury(&dead),
         store.maintain(),
     );

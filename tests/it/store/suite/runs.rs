@@ -1,7 +1,7 @@
 //! Leases, and the intents that dead runs leave behind.
 
 use chrono::TimeDelta;
-use key_backup_gateway::audit::record::Outcome;
+use key_backup_gateway::audit::record::{Outcome, Record};
 use key_backup_gateway::audit::store::{DEAD_AFTER_SECONDS, Store};
 use key_backup_gateway::clock::{Clock as _, SystemClock};
 use serde_json::json;
@@ -133,20 +133,34 @@ pub(crate) async fn open_intents_are_those_of_the_run_without_an_outcome(bench: 
     ];
     store.append(&batch).await.unwrap();
 
-    let intents = store
-        .open_intents(gateway.stamp.run_id(), 10)
+    let found = store
+        .open_intents(gateway.stamp.run_id(), None, 10)
         .await
         .unwrap();
-    assert_eq!(intents.len(), 1);
-    assert_eq!(intents[0].record, open);
+    assert_eq!(found.open.len(), 1);
+    assert_eq!(found.open[0].record, open);
+    assert_eq!(found.next, None);
 }
 
-pub(crate) async fn open_intents_stop_at_the_limit(bench: &Bench) {
+pub(crate) async fn open_intents_are_looked_for_in_steps_the_newest_first(bench: &Bench) {
     let store = bench.migrated().await;
     let gateway = Gateway::new();
-    let batch = [gateway.intent(), gateway.intent(), gateway.intent()];
-    store.append(&batch).await.unwrap();
+    let intents: Vec<Record> = (0..5).map(|_| gateway.intent()).collect();
+    let outcomes = [1, 3].map(|index| gateway.outcome(&intents[index], Outcome::Answered));
+    store.append(&intents).await.unwrap();
+    store.append(&outcomes).await.unwrap();
 
-    let intents = store.open_intents(gateway.stamp.run_id(), 2).await.unwrap();
-    assert_eq!(ids(&intents), [batch[0].id, batch[1].id]);
+    let mut before = None;
+    let mut steps = Vec::new();
+    loop {
+        let run_id = gateway.stamp.run_id();
+        let found = store.open_intents(run_id, before, 2).await.unwrap();
+        steps.push(ids(&found.open));
+        if found.next.is_none() {
+            break;
+        }
+        before = found.next;
+    }
+    let id = |index: usize| intents[index].id;
+    assert_eq!(steps, [vec![id(4)], vec![id(2)], vec![id(0)]]);
 }
