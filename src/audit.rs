@@ -42,6 +42,7 @@ mod spool;
 pub mod sqlite;
 pub mod store;
 mod trail;
+mod unfinished;
 mod writer;
 
 use std::path::PathBuf;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{Request, Response};
 use http_body_util::Full;
-use key_backup_gateway::audit::record::{Facts, Judged, Phase};
+use key_backup_gateway::audit::record::{Facts, Judged, Outcome, Phase};
 use key_backup_gateway::audit::{self, AuditLog, Durability, Health, Patience};
 use key_backup_gateway::client::{Client, RequestId};
 use key_backup_gateway::clock::SystemClock;
@@ -164,10 +164,10 @@ pub(crate) async fn try_to_write(mut guarded: Guarded, number: u64) -> Result<u1
     Ok(response.status().as_u16())
 }
 
-/// One record such as a guarded write makes, straight into the trail.
+/// The two records that a guarded write makes, straight into the trail.
 pub(crate) async fn append(audit: AuditLog, number: u64) -> Result<(), Failed> {
     let user = users::name(users::spread(number));
-    let facts = Facts {
+    let intent = Facts {
         exchange_id: Some(audit.new_id()),
         phase: Some(Phase::Intent),
         action: Some(Action::Write),
@@ -186,7 +186,15 @@ pub(crate) async fn append(audit: AuditLog, number: u64) -> Result<(), Failed> {
         duration_us: Some(4321),
         ..Facts::default()
     };
-    let _receipt = audit.append(facts, Patience::Leave).await?;
+    let outcome = Facts {
+        phase: Some(Phase::Outcome),
+        outcome: Some(Outcome::Answered),
+        origin_status: Some(200),
+        ..intent.clone()
+    };
+    for facts in [intent, outcome] {
+        let _receipt = audit.append(facts, Patience::Leave).await?;
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 mod closing;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -21,6 +22,7 @@ use super::metrics::Metrics;
 use super::record::Stamp;
 use super::skew::Skew;
 use super::store::{Error, Store};
+use super::unfinished::Unfinished;
 
 /// A sixth of what makes a run dead.
 const RENEW: Duration = Duration::from_secs(10);
@@ -41,6 +43,8 @@ pub(super) struct Lease {
     pub(super) lives: Box<dyn Fn(Uuid) -> bool + Send + Sync>,
     /// There may be something to close.
     pub(super) woken: Notify,
+    /// This run ends, and every intent of it has its outcome in the store.
+    pub(super) is_settled: AtomicBool,
 }
 
 // === impl Lease ===
@@ -57,9 +61,17 @@ impl Lease {
         Ok(())
     }
 
+    /// The writer has ended.
+    pub(super) fn leaves(&self, unfinished: &Unfinished) {
+        self.is_settled
+            .store(unfinished.is_nothing(), Ordering::Relaxed);
+    }
+
     /// Says that this run has said everything, if the store listens within `limit`.
     pub(super) async fn end(&self, limit: Duration) {
-        let ended = tokio::time::timeout(limit, self.store.end(self.stamp.run_id())).await;
+        let is_settled = self.is_settled.load(Ordering::Relaxed);
+        let end = self.store.end(self.stamp.run_id(), is_settled);
+        let ended = tokio::time::timeout(limit, end).await;
         if let Err(error) = ended.unwrap_or_else(|_| Err(Error::too_slow())) {
             tracing::warn!(error = chain(&error), "the run could not be ended");
         }

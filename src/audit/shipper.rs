@@ -5,6 +5,7 @@ mod dead;
 mod proof;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -328,6 +329,9 @@ impl Shipper {
                 "the spool holds records that the store has not taken: they are shipped at the next start"
             );
         } else if self.is_prepared {
+            if !self.spool.is_whole().await {
+                self.lease.is_settled.store(false, Ordering::Relaxed);
+            }
             self.lease.end(self.attempt).await;
             self.spool.forget_run(self.lease.stamp.run_id());
         }

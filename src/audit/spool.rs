@@ -18,7 +18,7 @@ mod locks;
 mod shipping;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub(super) struct Spool {
     /// What is on its way to the store, and what was read ahead: should the file be damaged, it is
     /// not lost.
     held: Mutex<Vec<Arc<Shipment>>>,
+    /// While this run lasts: some of its records may be lost.
+    was_replaced: AtomicBool,
     /// The lock on shipping, if this process has it.
     shipping: Mutex<Option<Held>>,
     /// Says that this run lives.
@@ -93,6 +95,7 @@ impl Spool {
             file: RwLock::default(),
             shipped: AtomicI64::default(),
             held: Mutex::default(),
+            was_replaced: AtomicBool::default(),
             shipping: Mutex::default(),
             run: Mutex::default(),
             news: Notify::new(),
@@ -208,6 +211,7 @@ impl Spool {
                 return Ok(());
             }
             file.close().await;
+            self.was_replaced.store(true, Ordering::Relaxed);
         }
         damage::finish(&self.path)?;
         let why = match seen {
@@ -300,6 +304,12 @@ impl Spool {
             Trouble::new("spool_damaged", message)
         });
         self.board.say(Part::Damage, trouble);
+    }
+
+    /// Whether all that was put into it while this run lasted is in the store, once it is drained.
+    pub(super) async fn is_whole(&self) -> bool {
+        let is_nothing_aside = self.set_aside_records().await.is_ok_and(|it| it.is_empty());
+        is_nothing_aside && !self.was_replaced.load(Ordering::Relaxed)
     }
 
     /// Whether this process may ship: takes the lock, if it is free.

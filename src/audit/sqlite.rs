@@ -220,8 +220,8 @@ impl Store for SqliteStore {
         self.bounded(ROUTINE, runs::renew(self, run_id, instance))
     }
 
-    fn end(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
-        self.bounded(ROUTINE, runs::end(self, run_id))
+    fn end(&self, run_id: Uuid, is_settled: bool) -> BoxFuture<'_, Result<(), Error>> {
+        self.bounded(ROUTINE, runs::end(self, run_id, is_settled))
     }
 
     fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<DeadRun>, Error>> {

@@ -64,9 +64,10 @@ pub trait Store: Send + Sync + 'static {
         instance: &'a str,
     ) -> BoxFuture<'a, Result<DateTime<Utc>, Error>>;
 
-    /// Says that the run has ended: all that it had to say is in the store. Digs it out if it was
-    /// buried, because it may have said something since.
-    fn end(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>>;
+    /// Says that the run has ended: all that it had to say is in the store. If it `is_settled`, none of
+    /// its intents is open, and it is buried at once; else it is dug out if it was buried, because it may
+    /// have said something since.
+    fn end(&self, run_id: Uuid, is_settled: bool) -> BoxFuture<'_, Result<(), Error>>;
 
     /// The runs that have ended, or were not renewed for [`DEAD_AFTER_SECONDS`], and have not been
     /// buried.

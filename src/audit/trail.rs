@@ -5,6 +5,7 @@
 //! so that every receipt is given; then what the spool holds, as far as that goes; then the run.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -14,6 +15,7 @@ use super::lease::Lease;
 use super::metrics::Metrics;
 use super::record::Stamp;
 use super::sink::Sink;
+use super::unfinished::Unfinished;
 use super::writer::{Job, Writer};
 use super::{Backing, Config, Spooling};
 #[cfg(feature = "sqlite")]
@@ -80,7 +82,8 @@ impl Trail {
         };
         let mut keeping = None;
         let keep = || keeping = Some(tokio::spawn(Arc::clone(lease).keep()));
-        self.writer(sink).run(prepare, keep).await;
+        let unfinished = self.writer(sink).run(prepare, keep).await;
+        lease.leaves(&unfinished);
         if let Some(keeping) = keeping {
             keeping.abort();
         }
@@ -95,6 +98,7 @@ impl Trail {
             board: self.board,
             stopping: self.stopping,
             metrics: self.metrics,
+            unfinished: Unfinished::default(),
         }
     }
 
@@ -105,6 +109,7 @@ impl Trail {
             metrics: self.metrics.clone(),
             lives: Box::new(lives),
             woken: Notify::new(),
+            is_settled: AtomicBool::new(false),
         })
     }
 
@@ -135,7 +140,8 @@ impl Trail {
         let shipping = tokio::spawn(shipper.run(stopping));
         let sink = Sink::Spool(Arc::clone(&spool));
         let prepare = async || spool.open().await.map_err(|error| error.trouble());
-        self.writer(sink).run(prepare, || {}).await;
+        let unfinished = self.writer(sink).run(prepare, || {}).await;
+        lease.leaves(&unfinished);
         let _ = stop.send(true);
         let _ = shipping.await;
     }

@@ -15,10 +15,11 @@ use super::health::{Board, Part, Trouble};
 use super::metrics::Metrics;
 use super::record::{Outcome, Record, Stamp};
 use super::sink::{NotTaken, Sink};
+use super::unfinished::Unfinished;
 use super::{Lost, Patience};
 
 /// How many records one statement takes.
-const BATCH: usize = 256;
+const BATCH: usize = 1024;
 /// How many records the writer holds before it leaves the rest to the channel.
 const HELD: usize = 4096;
 /// Between two attempts at a store that does not answer.
@@ -49,6 +50,7 @@ pub(super) struct Writer {
     pub(super) metrics: Metrics,
     /// How long one attempt may take.
     pub(super) attempt: Duration,
+    pub(super) unfinished: Unfinished,
 }
 
 // === impl Job ===
@@ -78,16 +80,16 @@ impl Job {
             waiter.patience == Patience::Withdraw && waiter.receipt.is_closed()
         })
     }
+}
 
-    /// Tells whoever waits. `false`: it had given up, and did not want the record stored.
-    fn tell(self, result: Result<(), Lost>) -> bool {
-        match self.waiter {
-            Some(Waiter { patience, receipt }) => {
-                // A closed channel is a request that left. Its record stands all the same.
-                receipt.send(result).is_ok() || patience != Patience::Withdraw
-            }
-            None => true,
+/// Tells whoever waits. `false`: it had given up, and did not want the record stored.
+fn tell(waiter: Option<Waiter>, result: Result<(), Lost>) -> bool {
+    match waiter {
+        Some(Waiter { patience, receipt }) => {
+            // A closed channel is a request that left. Its record stands all the same.
+            receipt.send(result).is_ok() || patience != Patience::Withdraw
         }
+        None => true,
     }
 }
 
@@ -95,18 +97,19 @@ impl Job {
 
 impl Writer {
     /// Prepares, however long that takes, is `ready`, and runs until it is told to stop, or until
-    /// nobody can send any more.
+    /// nobody can send any more. Returns what it leaves unfinished.
     pub(super) async fn run(
         mut self,
         prepare: impl AsyncFn() -> Result<(), Trouble>,
         ready: impl FnOnce(),
-    ) {
+    ) -> Unfinished {
         let mut held = VecDeque::new();
         if self.prepare(prepare).await {
             ready();
             self.write(&mut held).await;
         }
         self.write_last(held).await;
+        self.unfinished
     }
 
     /// `false`: told to stop before.
@@ -179,6 +182,7 @@ impl Writer {
                     "records were lost: nothing would take them"
                 );
                 self.metrics.lost_at_end(held.len());
+                self.unfinished.lost();
                 return;
             }
             if !self.commit(&mut held).await {
@@ -191,28 +195,34 @@ impl Writer {
     /// store is not to be had.
     async fn commit(&mut self, held: &mut VecDeque<Job>) -> bool {
         self.withdraw(held);
-        for job in held.iter_mut().take(BATCH) {
-            job.is_attempted = true;
-        }
-        let batch: Vec<Record> = held
-            .iter()
-            .take(BATCH)
-            .map(|job| job.record.clone())
-            .collect();
-        if batch.is_empty() {
+        let count = held.len().min(BATCH);
+        if count == 0 {
             return true;
         }
-        match self.append(&batch).await {
-            Ok(()) => {
-                let stored: Vec<Job> = held.drain(..batch.len()).collect();
-                self.stored(stored, held);
-                true
+        let jobs = held.drain(..count).map(|job| (job.record, job.waiter));
+        let (batch, waiters): (Vec<Record>, Vec<Option<Waiter>>) = jobs.unzip();
+        let appended = self.append(&batch).await;
+        let jobs = batch.into_iter().zip(waiters);
+        let Err(failure) = appended else {
+            self.metrics.appended(count);
+            for (record, waiter) in jobs {
+                self.stored(record, waiter, held);
             }
-            Err(NotTaken::Refused(error)) => {
-                tracing::warn!(error, records = batch.len(), "a batch was refused");
-                self.commit_one_by_one(batch.len(), held).await
+            return true;
+        };
+        for (record, waiter) in jobs.rev() {
+            held.push_front(Job {
+                record,
+                waiter,
+                is_attempted: true,
+            });
+        }
+        match failure {
+            NotTaken::Refused(error) => {
+                tracing::warn!(error, records = count, "a batch was refused");
+                self.commit_one_by_one(count, held).await
             }
-            Err(NotTaken::Away(_)) => false,
+            NotTaken::Away(_) => false,
         }
     }
 
@@ -238,14 +248,18 @@ impl Writer {
         for _ in 0..count {
             let Some(job) = held.pop_front() else { break };
             match self.append(std::slice::from_ref(&job.record)).await {
-                Ok(()) => self.stored(vec![job], held),
+                Ok(()) => {
+                    self.metrics.appended(1);
+                    self.stored(job.record, job.waiter, held);
+                }
                 Err(NotTaken::Refused(error)) => {
                     tracing::error!(
                         record.id = %job.record.id, error,
                         "a record was refused: it is not in the trail",
                     );
                     self.metrics.lost(Lost::Refused);
-                    job.tell(Err(Lost::Refused));
+                    self.unfinished.lost();
+                    tell(job.waiter, Err(Lost::Refused));
                 }
                 Err(NotTaken::Away(_)) => {
                     held.push_front(job);
@@ -270,17 +284,11 @@ impl Writer {
         result
     }
 
-    fn stored(&self, jobs: Vec<Job>, held: &mut VecDeque<Job>) {
-        self.metrics.appended(jobs.len());
-        for job in jobs {
-            let intent = job.record.is_intent().then(|| job.record.clone());
-            if !job.tell(Ok(()))
-                && let Some(intent) = intent
-            {
-                // Its request gave up while the commit ran: the origin has not heard of it.
-                let record = never_sent(&self.stamp, &intent);
-                held.push_back(Job::queued(record));
-            }
+    fn stored(&mut self, record: Record, waiter: Option<Waiter>, held: &mut VecDeque<Job>) {
+        self.unfinished.stored(&record);
+        if !tell(waiter, Ok(())) && record.is_intent() {
+            // Its request gave up while the commit ran: the origin has not heard of it.
+            held.push_back(Job::queued(never_sent(&self.stamp, &record)));
         }
     }
 }

@@ -102,6 +102,7 @@ conformance! {
         a_buried_run_that_ends_is_looked_at_again,
         renewing_says_what_the_databases_clock_says,
         open_intents_are_those_of_the_run_without_an_outcome,
+        a_run_that_ended_with_nothing_open_is_buried_at_once,
         open_intents_are_looked_for_in_steps_the_newest_first,
     }
     schema: {

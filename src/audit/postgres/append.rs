@@ -8,37 +8,21 @@ use crate::audit::record::{Commitment, Judged, Outcome, Phase, Record};
 use crate::audit::store::Error;
 use crate::matrix::{Action, EventType, Preference};
 
-/// A commit that does not wait for the disk would be a promise that a crash breaks: what is lower
-/// than `on` is raised. `remote_apply`, which is higher, stays. A commit that waits for a synchronous
-/// standby is not cut short by `statement_timeout`, which would make a success of it: we give up on
-/// it ourselves.
+/// A commit that waits for a synchronous standby is not cut short by `statement_timeout`, which would
+/// make a success of it: we give up on it ourselves.
 const BEGIN: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '5s';
     SET LOCAL lock_timeout = '1s';
-    SELECT set_config('synchronous_commit', 'on', true)
-    WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write');
 ";
 
-/// One statement for the whole batch. Appending again after a lost answer is harmless: the id
-/// decides.
+/// One statement for the whole batch. The function raises `synchronous_commit` where it is too low,
+/// and skips what is there already.
 const APPEND: &str = "
-    INSERT INTO audit_record (
-        id, kind, exchange_id, phase, recorded_at, instance, run_id, version, action, event_type,
-        claimed_user, authenticated_user, device_id, is_guest, client_address, client_chain,
-        user_agent, claimed_salt, authenticated_salt, client_salt, claimed_commitment,
-        authenticated_commitment, client_commitment, preference, verdict, violations, outcome,
-        origin_status, errcode, request_id, traceparent, body_sha256, duration_us, detail
+    SELECT audit_append(
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+        $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34
     )
-    SELECT * FROM unnest(
-        $1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::uuid[],
-        $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::boolean[],
-        $15::text[], $16::jsonb[], $17::text[], $18::bytea[], $19::bytea[], $20::bytea[],
-        $21::bytea[], $22::bytea[], $23::bytea[], $24::text[], $25::text[], $26::jsonb[],
-        $27::text[], $28::integer[], $29::text[], $30::text[], $31::text[], $32::bytea[],
-        $33::bigint[], $34::jsonb[]
-    )
-    ON CONFLICT (id) DO NOTHING
 ";
 
 /// See [`Store::append`](crate::audit::store::Store::append).

@@ -21,8 +21,11 @@ const RENEW: &str = "
     RETURNING renewed_at
 ";
 
-const END: &str =
-    "UPDATE audit_run SET ended_at = clock_timestamp(), buried_at = NULL WHERE run_id = $1";
+const END: &str = "
+    UPDATE audit_run
+    SET ended_at = clock_timestamp(), buried_at = CASE WHEN $2 THEN clock_timestamp() END
+    WHERE run_id = $1
+";
 
 const DEAD: &str = "
     SELECT run_id, renewed_at, ended_at FROM audit_run
@@ -56,8 +59,8 @@ pub(super) async fn renew(
 }
 
 /// See [`Store::end`](crate::audit::store::Store::end).
-pub(super) async fn end(store: &PgStore, run_id: Uuid) -> Result<(), Error> {
-    execute(store, sqlx::query(END).bind(run_id)).await
+pub(super) async fn end(store: &PgStore, run_id: Uuid, is_settled: bool) -> Result<(), Error> {
+    execute(store, sqlx::query(END).bind(run_id).bind(is_settled)).await
 }
 
 /// See [`Store::bury`](crate::audit::store::Store::bury).

@@ -46,7 +46,7 @@ impl DeadRuns {
                 // It may have died before the store has ever heard of it.
                 let ended = async {
                     lease.store.renew(run.run_id, &run.instance).await?;
-                    lease.store.end(run.run_id).await
+                    lease.store.end(run.run_id, false).await
                 };
                 ended.await.map_err(|error| Trouble::of(&error))?;
                 spool.forget_run(run.run_id);

@@ -29,8 +29,10 @@ const RENEW: &str = now!(
 );
 
 const END: &str = now!(
-    "UPDATE audit_run SET buried_at = NULL, ended_at = ",
-    " WHERE run_id = ?1"
+    "UPDATE audit_run SET (ended_at, buried_at) = (
+        SELECT now, CASE WHEN ?2 THEN now END FROM (SELECT ",
+    " AS now)
+    ) WHERE run_id = ?1"
 );
 
 const DEAD: &str = now!(
@@ -64,8 +66,8 @@ pub(super) async fn renew(
 }
 
 /// See [`Store::end`](crate::audit::store::Store::end).
-pub(super) async fn end(store: &SqliteStore, run_id: Uuid) -> Result<(), Error> {
-    execute(store, sqlx::query(END).bind(run_id)).await
+pub(super) async fn end(store: &SqliteStore, run_id: Uuid, is_settled: bool) -> Result<(), Error> {
+    execute(store, sqlx::query(END).bind(run_id).bind(is_settled)).await
 }
 
 /// See [`Store::bury`](crate::audit::store::Store::bury).

@@ -42,7 +42,11 @@ impl PgBouncer {
         };
         let deadline = Instant::now() + START_LIMIT;
         while !bouncer.is_ready().await {
-            assert!(Instant::now() < deadline, "PgBouncer ends: {}", bouncer.log());
+            assert!(
+                Instant::now() < deadline,
+                "PgBouncer ends: {}",
+                bouncer.log()
+            );
             bouncer.port = free_port();
             bouncer.process = spawn(&bouncer.folder, bouncer.port, server_port);
         }

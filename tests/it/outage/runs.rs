@@ -1,5 +1,6 @@
 //! Runs that end, die, are stopped and come back, and those who close what they left open.
 
+use std::fs;
 use std::sync::Arc;
 
 use key_backup_gateway::audit::Durability;
@@ -102,6 +103,42 @@ async fn two_closers_at_once_write_one_record_each() {
 }
 
 #[tokio::test]
+async fn a_run_that_leaves_nothing_open_needs_no_closer() {
+    let mut scene = Scene::new().await;
+    for durability in [Durability::Spool, Durability::Store] {
+        scene.config.durability = Some(durability);
+        let run = scene.start().await;
+        run.writes(3).await;
+        run.stop().await;
+        assert_eq!(
+            scene.look().dead_runs().await.unwrap(),
+            [],
+            "{durability:?}"
+        );
+
+        let run = scene.start().await;
+        let open = intent(&run.log, "@alice:test");
+        let _receipt = run.append(&open).await.unwrap();
+        run.stop().await;
+        let dead = scene.look().dead_runs().await.unwrap();
+        assert_eq!(dead.len(), 1, "{durability:?}");
+        scene.execute("DELETE FROM audit_run").await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_spool_was_replaced_may_have_left_something_open() {
+    let scene = Scene::new().await;
+    let run = scene.start().await;
+    run.writes(3).await;
+    scene.stored_once(6).await;
+    fs::remove_file(scene.spool()).unwrap();
+    run.writes(1).await;
+    run.stop().await;
+    assert_eq!(scene.look().dead_runs().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn every_open_intent_of_a_long_run_is_closed_and_nothing_else() {
     let scene = Scene::new().await;
     let store = scene.look();
@@ -125,7 +162,7 @@ async fn every_open_intent_of_a_long_run_is_closed_and_nothing_else() {
         store.append(batch).await.unwrap();
     }
     store.renew(gone.run_id(), "gateway-0").await.unwrap();
-    store.end(gone.run_id()).await.unwrap();
+    store.end(gone.run_id(), false).await.unwrap();
 
     let run = scene.start().await;
     eventually("it is buried", async || {

@@ -118,8 +118,8 @@ impl Store for Switched {
         self.store.renew(run_id, instance)
     }
 
-    fn end(&self, run_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
-        self.store.end(run_id)
+    fn end(&self, run_id: Uuid, is_settled: bool) -> BoxFuture<'_, Result<(), Error>> {
+        self.store.end(run_id, is_settled)
     }
 
     fn dead_runs(&self) -> BoxFuture<'_, Result<Vec<DeadRun>, Error>> {

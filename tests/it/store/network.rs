@@ -89,7 +89,7 @@ async fn everything(store: &PgStore) -> Vec<(&'static str, Error)> {
         store.check_schema(),
         store.missing(&[]),
         store.renew(Uuid::nil(), "gateway-1"),
-        store.end(Uuid::nil()),
+        store.end(Uuid::nil(), false),
         store.dead_runs(),
         store.open_intents(Uuid::nil(), None, 1),
         store.bury(&dead),

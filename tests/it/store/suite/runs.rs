@@ -42,7 +42,7 @@ pub(crate) async fn a_run_that_was_not_renewed_is_dead(bench: &Bench) {
 pub(crate) async fn a_run_that_ended_is_dead_at_once(bench: &Bench) {
     let store = bench.migrated().await;
     store.renew(RUN, "gateway-1").await.unwrap();
-    store.end(RUN).await.unwrap();
+    store.end(RUN, false).await.unwrap();
 
     let dead = store.dead_runs().await.unwrap();
     assert_eq!(dead[0].run_id, RUN);
@@ -72,7 +72,7 @@ pub(crate) async fn a_run_of_which_something_was_heard_meanwhile_is_not_buried(b
 
     // The same with an end in good order.
     let found = store.dead_runs().await.unwrap();
-    store.end(RUN).await.unwrap();
+    store.end(RUN, false).await.unwrap();
     store.bury(&found[0]).await.unwrap();
     assert_eq!(dead(&*store).await, [RUN]);
 }
@@ -92,10 +92,22 @@ pub(crate) async fn a_buried_run_that_is_renewed_lives_again(bench: &Bench) {
 pub(crate) async fn a_buried_run_that_ends_is_looked_at_again(bench: &Bench) {
     let store = bench.migrated().await;
     store.renew(RUN, "gateway-1").await.unwrap();
-    store.end(RUN).await.unwrap();
+    store.end(RUN, false).await.unwrap();
     bury_all(&*store).await;
-    store.end(RUN).await.unwrap();
+    store.end(RUN, false).await.unwrap();
 
+    assert_eq!(dead(&*store).await, [RUN]);
+}
+
+pub(crate) async fn a_run_that_ended_with_nothing_open_is_buried_at_once(bench: &Bench) {
+    let store = bench.migrated().await;
+    store.renew(RUN, "gateway-1").await.unwrap();
+    store.end(RUN, true).await.unwrap();
+    assert!(dead(&*store).await.is_empty());
+
+    // It has spoken again, and is not renewed any more.
+    store.renew(RUN, "gateway-1").await.unwrap();
+    bench.age_runs(DEAD_AFTER_SECONDS + 1).await;
     assert_eq!(dead(&*store).await, [RUN]);
 }
 
