@@ -34,8 +34,10 @@ def binaries() -> Path:
 class Cluster:
     """Runs between `start` and `stop`; the folder stays."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, commit: float = 0.0) -> None:
+        """A commit takes at least `commit` seconds, whatever the disk."""
         self.folder = folder
+        self.commit = commit
         self.binaries = binaries()
         self.port = 0
         self.process: Process | None = None
@@ -56,12 +58,24 @@ class Cluster:
         self.port = self.port or free_port()
         settings = {"port": str(self.port), "listen_addresses": "127.0.0.1",
                     "unix_socket_directories": "", **SETTINGS, **(HASTE if haste else {})}
-        command = ["setpriv", *self.user, "--pdeathsig", "INT", "--", str(self.binaries / "postgres"),
-                   "-D", str(self.folder / "data")]
+        command = ["setpriv", *self.user, "--pdeathsig", "INT", "--", "env", *self._slowly(),
+                   str(self.binaries / "postgres"), "-D", str(self.folder / "data")]
         for key, value in settings.items():
             command += ["-c", f"{key}={value}"]
         self.process = Process(command, self.folder / "log.txt")
         wait_for(self._answers, "Postgres answers", 120)
+
+    def _slowly(self) -> list[str]:
+        """The variables that make the disk as slow as it is to be."""
+        if not self.commit:
+            return []
+        library = self.folder / "slow_disk.so"
+        source = Path(__file__).with_name("slow_disk.c")
+        compiled = subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"],
+                                  capture_output=True, text=True, check=False)
+        if compiled.returncode != 0:
+            raise Trouble(f"slow_disk.c could not be compiled:\n{compiled.stderr}")
+        return [f"LD_PRELOAD={library}", f"COMMIT_TAKES_US={self.commit * 1e6:.0f}"]
 
     def stop(self) -> None:
         """Ends it, whoever is connected, with all that it holds written."""

@@ -117,8 +117,9 @@ def is_reported(scene: Scene, served: Gateway, how: str) -> None:
     missing = expected(scene.told) - len(found)
     scene.say(f"fault spool-damaged, {how}: {expected(scene.told):,} records, {missing:,} lost, {said:,} said to be")
     assert missing == said == served.metric("keybackup_spool_records_lost_total")
-    # What was in the WAL may have been in the file as well.
-    if not how.startswith("wal"):
+    # What was in the WAL may have been in the file as well; and whoever has the file open holds its first
+    # page, and soon writes it anew.
+    if not how.startswith("wal") and how != "overwritten in use":
         assert "the spool was damaged" in served.log
     if missing:
         assert served.metric("keybackup_spool_damaged_total") == 1

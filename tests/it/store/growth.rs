@@ -12,7 +12,7 @@ use super::bench::Bench;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// So many that an index is worth its while: of 400 users, with neither a refusal nor a failure.
+/// So many that an index is worth its while: of 400 users and one run, with neither a refusal nor a failure.
 const FILL: &str = "
     INSERT INTO audit_record (
         id, kind, exchange_id, phase, recorded_at, instance, run_id, version, action,
@@ -21,11 +21,14 @@ const FILL: &str = "
     SELECT
         (left(audit_first_id(clock_timestamp())::text, 13) || '-7000-8'
             || lpad(to_hex(number), 15, '0'))::uuid,
-        'exchange', gen_random_uuid(), 'outcome', clock_timestamp(), 'gateway-1', gen_random_uuid(),
-        '1', 'write', '@user' || number % 400, '@user' || number % 400, 'accept', '[]', 'answered'
+        'exchange', gen_random_uuid(), CASE number % 2 WHEN 0 THEN 'intent' ELSE 'outcome' END,
+        clock_timestamp(), 'gateway-1', '00000000-0000-7000-8000-000000000007', '1', 'write', '@user' || number % 400, '@user' || number % 400, 'accept', '[]', 'answered'
     FROM generate_series(1, 20000) AS number;
     ANALYZE audit_record;
 ";
+
+/// Whose records they are.
+const RUN: Uuid = Uuid::from_u128(0x7000_8000_0000_0000_0007);
 
 /// Of all partitions that have records: how often they were read from end to end, and by an index.
 const SCANS: &str = "
@@ -72,6 +75,8 @@ async fn no_question_to_a_long_trail_reads_all_of_it() {
     }
     store.exchange(Uuid::now_v7()).await.unwrap();
     store.missing(&[Uuid::now_v7()]).await.unwrap();
+    let found = store.open_intents(RUN, None, 100).await.unwrap();
+    assert_eq!(found.open.len(), 100);
     store.close().await;
 
     let after = scans(&pool).await;
