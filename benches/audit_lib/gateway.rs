@@ -52,9 +52,15 @@ impl Gateway {
             config.durability = Some(Durability::Store);
             config.spool = None;
         })?;
-        let mut health = gateway.audit.health();
-        tokio::time::timeout(LONG, health.wait_for(Health::is_recording)).await??;
+        gateway.is_recording().await?;
         Ok(gateway)
+    }
+
+    /// Until it records.
+    pub(crate) async fn is_recording(&self) -> Result<(), Failed> {
+        let mut health = self.audit.health();
+        tokio::time::timeout(LONG, health.wait_for(Health::is_recording)).await??;
+        Ok(())
     }
 
     /// With the spool `path`, of at most `limit` bytes; perhaps without a store.

@@ -22,7 +22,7 @@ use self::load::{Rate, median};
 const USAGE: &str = "\
 usage: audit guard URL IN_FLIGHT SECONDS    records a second of guarded writes
        audit log URL IN_FLIGHT SECONDS      records a second of the writer alone
-       audit idle URL WRITES                the median of what one idle write takes
+       audit idle URL WRITES [SPOOL]        the median of what one idle write takes
        audit history URL USERS              the median of one user's newest 100 records
        audit fill URL SPOOL RECORDS         spools so many records: the store is away
        audit ship URL SPOOL                 the time in which all of them are in the store
@@ -64,7 +64,12 @@ async fn measure(arguments: &[&str]) -> Result<Option<Value>, Box<dyn Error + Se
             guard(url, in_flight.parse()?, seconds.parse()?).await?
         }
         ["log", url, in_flight, seconds] => log(url, in_flight.parse()?, seconds.parse()?).await?,
-        ["idle", url, writes] => idle(url, writes.parse()?).await?,
+        ["idle", url, writes] => idle(Gateway::start(url).await?, writes.parse()?).await?,
+        ["idle", url, writes, spool] => {
+            let gateway = Gateway::with_spool(url, spool, spooled::ROOM)?;
+            gateway.is_recording().await?;
+            idle(gateway, writes.parse()?).await?
+        }
         ["history", url, users] => history(url, users.parse()?).await?,
         ["fill", url, spool, records] => spooled::fill(url, spool, records.parse()?).await?,
         ["ship", url, spool] => spooled::ship(url, spool).await?,
@@ -112,8 +117,7 @@ where
     Ok(json!({ "records": records, "seconds": took }))
 }
 
-async fn idle(url: &str, writes: u32) -> Measured {
-    let gateway = Gateway::start(url).await?;
+async fn idle(gateway: Gateway, writes: u32) -> Measured {
     let service = gateway.service();
     let mut took = Vec::new();
     for number in 0..WARM_UP_WRITES + writes {

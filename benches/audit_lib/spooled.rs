@@ -9,7 +9,7 @@ use crate::gateway::{self, Failed, Gateway};
 use crate::load;
 
 /// Room for any backlog that is made here.
-const ROOM: u64 = 64 << 30;
+pub(crate) const ROOM: u64 = 64 << 30;
 /// So many records wait for the writer at a time.
 const IN_FLIGHT: u32 = 1024;
 /// As many writes at a time as in the other measures.

@@ -31,8 +31,10 @@ pub(super) async fn append(store: &PgStore, batch: &[Record]) -> Result<(), Erro
         return Ok(());
     }
     let mut held = store.hold().await?;
-    let mut transaction = held.begin_with(BEGIN).await?;
-    bound(batch).execute(&mut *transaction).await?;
+    // The statement is encoded while the server begins.
+    let (transaction, statement) = tokio::join!(held.begin_with(BEGIN), async { bound(batch) });
+    let mut transaction = transaction?;
+    statement.execute(&mut *transaction).await?;
     transaction.commit().await?;
     held.release();
     Ok(())

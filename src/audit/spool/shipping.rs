@@ -146,9 +146,9 @@ impl Spool {
         if file.spool_id != spool_id {
             return Ok(());
         }
-        self.held().retain(|held| held.seq > seq);
         file.execute(sqlx::query(SHIPPED).bind(seq).bind(spool_id))
             .await?;
+        self.held().retain(|held| held.seq > seq);
         self.shipped.store(seq, Ordering::Relaxed);
         let written = file.state().await?.written;
         self.note(&file, written);
