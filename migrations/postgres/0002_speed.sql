@@ -7,9 +7,11 @@ CREATE INDEX audit_record_rare_outcome ON audit_record (id)
     WHERE outcome IN ('refused', 'unanswered', 'failed');
 
 -- Nearly always the authenticated user is the claimed one, who has an index already.
-DROP INDEX audit_record_authenticated_user;
-CREATE INDEX audit_record_authenticated_user ON audit_record (authenticated_user, id)
+-- Dropped last: until then the trail can be read.
+CREATE INDEX audit_record_other_user ON audit_record (authenticated_user, id)
     WHERE authenticated_user IS DISTINCT FROM claimed_user;
+DROP INDEX audit_record_authenticated_user;
+ALTER INDEX audit_record_other_user RENAME TO audit_record_authenticated_user;
 
 -- The only write to the trail: a record is an element of each list. A function, because its plan is kept, which
 -- that of a statement behind a pooler is not, and to plan one takes longer than to run it for one record.

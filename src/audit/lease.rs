@@ -43,7 +43,7 @@ pub(super) struct Lease {
     pub(super) lives: Box<dyn Fn(Uuid) -> bool + Send + Sync>,
     /// There may be something to close.
     pub(super) woken: Notify,
-    /// This run ends, and every intent of it has its outcome in the store.
+    /// This run ends, and every intent of it that is durable has a durable outcome.
     pub(super) is_settled: AtomicBool,
 }
 

@@ -318,7 +318,7 @@ impl Shipper {
                 }
             },
             // Never opened: nothing is in it.
-            Err(spool::Error::Moved) => true,
+            Err(spool::Error::Moved) => !self.spool.was_opened(),
             Err(_) => false,
         };
         if let Some(keeping) = self.keeping.take() {

@@ -27,6 +27,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
+use self::damage::{Memory, Report};
 pub(super) use self::error::Error;
 pub(super) use self::file::Shipment;
 use self::file::SpoolFile;
@@ -201,6 +202,7 @@ impl Spool {
 
     async fn mend_now(&self, seen: Option<(Uuid, String)>) -> Result<(), Error> {
         let mut guard = self.file.write().await;
+        let mut memory = Memory::default();
         if let Some(file) = guard.take() {
             let is_mended = match &seen {
                 Some((spool_id, _)) => *spool_id != file.spool_id,
@@ -210,16 +212,18 @@ impl Spool {
                 *guard = Some(file);
                 return Ok(());
             }
+            memory.head = Some(file.head(self.shipped.load(Ordering::Relaxed)));
             file.close().await;
             self.was_replaced.store(true, Ordering::Relaxed);
         }
         damage::finish(&self.path)?;
+        memory.held.clone_from(&self.held());
         let why = match seen {
             Some((_, why)) => Err(Error::Damaged(why)),
-            None => self.open_or_make().await,
+            None => self.open_or_make(&memory).await,
         };
         let file = match why {
-            Err(Error::Damaged(why)) => self.repair(why).await?,
+            Err(Error::Damaged(why)) => self.repair(why, &memory).await?,
             result => result?,
         };
         self.shipped
@@ -229,50 +233,46 @@ impl Spool {
         Ok(())
     }
 
-    async fn open_or_make(&self) -> Result<SpoolFile, Error> {
-        let held = self.held().clone();
+    async fn open_or_make(&self, memory: &Memory) -> Result<SpoolFile, Error> {
         let missing = (!self.path.exists())
-            .then(|| damage::missing(&self.path, &held))
+            .then(|| damage::missing(&self.path, memory))
             .flatten();
         let file = SpoolFile::open(&self.path).await?;
-        if let Some((report, saved)) = missing {
-            damage::write(&file, &saved, self.now()).await?;
-            self.tell(&file, &report).await?;
+        if let Some((report, records)) = missing {
+            self.tell(&file, report, records).await?;
         }
         Ok(file)
     }
 
-    async fn repair(&self, why: String) -> Result<SpoolFile, Error> {
+    async fn repair(&self, why: String, memory: &Memory) -> Result<SpoolFile, Error> {
         if !self.may_ship()? {
             let why = format!("{why}; another process uses it, and has not set it aside yet");
             return Err(Error::Damaged(why));
         }
         tracing::error!("the spool is damaged, and is being set aside: {why}");
         let mark = self.stamp.now().format("%Y%m%dT%H%M%S%.3fZ").to_string();
-        let held = self.held().clone();
-        let report = damage::repair(&self.path, why, &held, &mark, self.now()).await?;
+        let report = damage::repair(&self.path, why, memory, &mark, self.now()).await?;
         let file = SpoolFile::open(&self.path).await?;
-        self.tell(&file, &report).await?;
+        self.tell(&file, report, Vec::new()).await?;
         Ok(file)
     }
 
-    /// Says what became of a damaged spool, and writes it into the trail.
-    async fn tell(&self, file: &SpoolFile, report: &damage::Report) -> Result<(), Error> {
-        let damage::Report {
+    /// Says what became of a damaged spool, and writes it into the trail, behind the records that were
+    /// saved and are not in `file` yet.
+    async fn tell(
+        &self,
+        file: &SpoolFile,
+        report: Report,
+        mut saved_records: Vec<Record>,
+    ) -> Result<(), Error> {
+        let Report {
             why,
             kept_in,
-            saved,
-            lost,
+            mut saved,
+            mut lost,
         } = report;
         let name = kept_in.as_deref().and_then(Path::file_name);
         let name = name.map(|name| name.to_string_lossy().into_owned());
-        tracing::error!(
-            records.saved = saved,
-            records.lost = lost,
-            kept_in = name.as_deref(),
-            "the spool was damaged: {why}",
-        );
-        self.metrics.damaged(*lost);
         let facts = Facts {
             detail: Some(json!({
                 "operation": "spool_damaged",
@@ -280,9 +280,23 @@ impl Spool {
             })),
             ..Facts::default()
         };
-        let record = self.stamp.record(Kind::Operation, facts);
-        let written = file.append(&[record], self.now(), async |_| Ok(())).await?;
-        self.note(file, written);
+        let in_memory = damage::count(&saved_records);
+        saved_records.push(self.stamp.record(Kind::Operation, facts));
+        let now = self.now();
+        let appended = file.append(&saved_records, now, async |_| Ok(())).await;
+        if appended.is_err() {
+            // The next one to look finds a spool that is sound, and does not miss them.
+            saved -= in_memory;
+            lost += in_memory;
+        }
+        tracing::error!(
+            records.saved = saved,
+            records.lost = lost,
+            kept_in = name,
+            "the spool was damaged: {why}",
+        );
+        self.metrics.damaged(lost);
+        self.note(file, appended?);
         Ok(())
     }
 
@@ -308,8 +322,15 @@ impl Spool {
 
     /// Whether all that was put into it while this run lasted is in the store, once it is drained.
     pub(super) async fn is_whole(&self) -> bool {
-        let is_nothing_aside = self.set_aside_records().await.is_ok_and(|it| it.is_empty());
-        is_nothing_aside && !self.was_replaced.load(Ordering::Relaxed)
+        let backlog = self.measure().await;
+        backlog.is_ok_and(|backlog| backlog.set_aside == 0)
+            && !self.was_replaced.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was ever open.
+    pub(super) fn was_opened(&self) -> bool {
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        run.is_some()
     }
 
     /// Whether this process may ship: takes the lock, if it is free.

@@ -19,7 +19,7 @@ use super::unfinished::Unfinished;
 use super::{Lost, Patience};
 
 /// How many records one statement takes.
-const BATCH: usize = 1024;
+const BATCH: usize = 512;
 /// How many records the writer holds before it leaves the rest to the channel.
 const HELD: usize = 4096;
 /// Between two attempts at a store that does not answer.
@@ -222,7 +222,11 @@ impl Writer {
                 tracing::warn!(error, records = count, "a batch was refused");
                 self.commit_one_by_one(count, held).await
             }
-            NotTaken::Away(_) => false,
+            NotTaken::Away(_) => {
+                // What comes back may have forgotten what it had taken.
+                self.unfinished.lost();
+                false
+            }
         }
     }
 

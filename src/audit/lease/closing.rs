@@ -23,8 +23,10 @@ pub(super) struct Closer(HashMap<Uuid, Progress>);
 #[derive(Clone, Debug)]
 struct Progress {
     run: DeadRun,
-    /// Everything from here on is closed.
+    /// Everything from here on was looked at.
     before: Option<Uuid>,
+    /// And is closed.
+    is_closed: bool,
 }
 
 // === impl Closer ===
@@ -36,6 +38,8 @@ impl Closer {
         match tokio::time::timeout(RENEW, self.try_close(lease, by_age)).await {
             Ok(Ok(())) | Err(_) => {}
             Ok(Err(error)) => {
+                // What comes back may have forgotten what it was told.
+                self.0.clear();
                 tracing::warn!(error = chain(&error), "open intents were not closed");
             }
         }
@@ -60,10 +64,12 @@ impl Closer {
 
     /// `false`: not all of them could be closed.
     async fn close_run(&mut self, lease: &Lease, run: &DeadRun) -> Result<bool, Error> {
-        let progress = self.0.entry(run.run_id).or_insert_with(|| Progress {
+        let start = || Progress {
             run: run.clone(),
             before: None,
-        });
+            is_closed: true,
+        };
+        let progress = self.0.entry(run.run_id).or_insert_with(start);
         loop {
             let look = || lease.store.open_intents(run.run_id, progress.before, LOOK);
             let found = look().await?;
@@ -72,11 +78,13 @@ impl Closer {
                 // What we wrote is there. If an intent still counts as open, an operator must look.
                 if let Some(intent) = look().await?.open.first() {
                     tracing::error!(record.id = %intent.record.id, "an open intent cannot be closed");
-                    return Ok(false);
+                    progress.is_closed = false;
                 }
             }
             if found.next.is_none() {
-                return Ok(true);
+                let is_closed = progress.is_closed;
+                self.0.remove(&run.run_id);
+                return Ok(is_closed);
             }
             progress.before = found.next;
         }

@@ -9,7 +9,7 @@ use crate::audit::row::{self, Row};
 use crate::audit::store::{Error, OpenIntents, Query};
 use crate::matrix::Action;
 
-/// Of one snapshot, and a promise not to change anything.
+/// A promise not to change anything.
 const BEGIN: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
     SET LOCAL statement_timeout = '55s';
@@ -92,6 +92,7 @@ const LOOK: &str = "
         ORDER BY id DESC
         LIMIT $3
     ) AS intent
+    ORDER BY id DESC
 ";
 
 const BY_ID: &str = select!("audit_record", "WHERE id = ANY($1) ORDER BY id DESC");

@@ -59,46 +59,69 @@ const NEW: &str = ".new";
 /// What SQLite has beside a file.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Before a spool is made anew: whether one was there, and its records are gone with it, but for those
-/// that are `held`.
-pub(super) fn missing(path: &Path, held: &[Arc<Shipment>]) -> Option<(Report, Vec<Record>)> {
-    let head = Head::read(&beside(path, ".head"))?;
-    let gone = head.shipped + 1..=head.written;
-    if gone.is_empty() {
-        return None;
+/// What this process remembers of the spool.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// What was read of it, and is not known to be in the store.
+    pub(super) held: Vec<Arc<Shipment>>,
+    /// How far it was, if this process had it open.
+    pub(super) head: Option<Head>,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    fn record(&self, spool_id: Uuid, seq: i64) -> Option<&Record> {
+        let mut held = self.held.iter().filter(|held| held.spool_id == spool_id);
+        held.find_map(|held| held.get(seq))
     }
-    let saved: Vec<Record> = gone
-        .map_while(|seq| in_memory(held, head.spool_id, seq))
-        .collect();
-    let count = count(&saved);
+
+    /// The newest that is held of the spool.
+    fn newest(&self, spool_id: Uuid) -> i64 {
+        let held = self.held.iter().filter(|held| held.spool_id == spool_id);
+        held.map(|held| held.seq).max().unwrap_or(0)
+    }
+
+    /// What is held of what was not shipped.
+    fn after(&self, head: &Head) -> Vec<Record> {
+        let newest = self.newest(head.spool_id).max(head.written);
+        let held = self
+            .held
+            .iter()
+            .filter(|held| held.spool_id == head.spool_id);
+        let first = held.map(|held| held.first()).min().unwrap_or(i64::MAX);
+        let unshipped = first.max(head.shipped + 1)..=newest;
+        unshipped
+            .map_while(|seq| self.record(head.spool_id, seq).cloned())
+            .collect()
+    }
+}
+
+/// Before a spool is made anew: whether one was there that is gone, with records in it; and those of
+/// them that are in `memory`.
+pub(super) fn missing(path: &Path, memory: &Memory) -> Option<(Report, Vec<Record>)> {
+    let head = Head::read(&beside(path, ".head")).or(memory.head)?;
+    let records = memory.after(&head);
+    let saved = count(&records);
+    let lost = (head.written - head.shipped - saved).max(0);
     let report = Report {
         why: "the file is gone".to_owned(),
         kept_in: None,
-        saved: count,
-        lost: head.written - head.shipped - count,
+        saved,
+        lost,
     };
-    Some((report, saved))
+    (saved > 0 || lost > 0).then_some((report, records))
 }
 
-/// What the shipper has read follows what was shipped.
-fn in_memory(held: &[Arc<Shipment>], spool_id: Uuid, seq: i64) -> Option<Record> {
-    let mut held = held.iter().filter(|held| held.spool_id == spool_id);
-    held.find_map(|held| held.get(seq)).cloned()
-}
-
-/// Puts a new spool in place of the damaged one at `path`, with what can be read of that, or is `held`.
-/// `mark` tells one damaged file from another. Nobody else may have the file open for long, or ship it.
+/// Puts a new spool in place of the damaged one at `path`, with what can be read of that, or is in
+/// `memory`. `mark` tells one damaged file from another. Nobody else may have the file open for long, or ship it.
 pub(super) async fn repair(
     path: &Path,
     why: String,
-    held: &[Arc<Shipment>],
+    memory: &Memory,
     mark: &str,
     now: i64,
 ) -> Result<Report, Error> {
-    let new = beside(path, NEW);
-    for companion in COMPANIONS {
-        remove(&beside(&new, companion))?;
-    }
     let options = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
@@ -107,8 +130,12 @@ pub(super) async fn repair(
     let damaged = SqlitePoolOptions::new()
         .max_connections(1)
         .connect_lazy_with(options);
+    let new = beside(path, NEW);
+    for companion in COMPANIONS {
+        remove(&beside(&new, companion))?;
+    }
     let fresh = SpoolFile::open(&new).await?;
-    let (saved, lost) = save(path, &damaged, held, &fresh, now).await?;
+    let (saved, lost) = save(path, &damaged, memory, &fresh, now).await?;
     damaged.close().await;
     sqlx::query(FOLD).execute(&fresh.writer).await?;
     fresh.close().await;
@@ -151,11 +178,11 @@ fn put(new: &Path, path: &Path) -> Result<(), Error> {
 async fn save(
     path: &Path,
     damaged: &SqlitePool,
-    held: &[Arc<Shipment>],
+    memory: &Memory,
     fresh: &SpoolFile,
     now: i64,
 ) -> Result<(i64, i64), Error> {
-    let head = Head::read(&beside(path, ".head"));
+    let head = Head::read(&beside(path, ".head")).or(memory.head);
     let state: Option<(Uuid, i64)> = read(damaged, STATE).await;
     let head = match (head, state) {
         (Some(head), Some((spool_id, _))) if head.spool_id != spool_id => None,
@@ -175,6 +202,7 @@ async fn save(
         written,
         newest.unwrap_or(0),
         head.map_or(0, |head| head.written),
+        memory.newest(spool_id),
     ]
     .into_iter()
     .max()
@@ -190,7 +218,7 @@ async fn save(
             .ok()
             .flatten();
         let found = found.and_then(|(line, digest)| file::read(&line, &digest));
-        batch.extend(found.or_else(|| in_memory(held, spool_id, seq)));
+        batch.extend(found.or_else(|| memory.record(spool_id, seq).cloned()));
         if batch.len() == BATCH || seq == last {
             write(fresh, &batch, now).await?;
             saved += count(&batch);
@@ -202,7 +230,7 @@ async fn save(
 }
 
 /// Puts what was saved into a new spool, which nothing has been shipped of.
-pub(super) async fn write(fresh: &SpoolFile, saved: &[Record], now: i64) -> Result<(), Error> {
+async fn write(fresh: &SpoolFile, saved: &[Record], now: i64) -> Result<(), Error> {
     if !saved.is_empty() {
         let written = fresh.append(saved, now, async |_| Ok(())).await?;
         fresh.note(written, 0)?;
@@ -210,7 +238,8 @@ pub(super) async fn write(fresh: &SpoolFile, saved: &[Record], now: i64) -> Resu
     Ok(())
 }
 
-fn count(records: &[Record]) -> i64 {
+/// How many they are.
+pub(super) fn count(records: &[Record]) -> i64 {
     i64::try_from(records.len()).unwrap_or(i64::MAX)
 }
 

@@ -191,6 +191,15 @@ impl SpoolFile {
         })
     }
 
+    /// How far it is, as far as was noted.
+    pub(super) fn head(&self, shipped: i64) -> Head {
+        Head {
+            spool_id: self.spool_id,
+            written: self.noted.load(Ordering::Relaxed),
+            shipped,
+        }
+    }
+
     /// Appends `batch` when `prepare` has done its part, all of it in one transaction. Returns the
     /// last seq.
     pub(super) async fn append(
@@ -273,15 +282,15 @@ impl Shipment {
         }))
     }
 
-    /// Whether its first record is the one after `seq`.
-    pub(super) fn follows(&self, seq: i64) -> bool {
-        self.get(seq + 1).is_some() && self.get(seq).is_none()
+    /// Of the first one.
+    pub(super) fn first(&self) -> i64 {
+        let count = i64::try_from(self.records.len()).unwrap_or(i64::MAX);
+        self.seq - count + 1
     }
 
     /// The record `seq`, if it is one of these.
     pub(super) fn get(&self, seq: i64) -> Option<&Record> {
-        let from_end = usize::try_from(self.seq - seq).ok()?;
-        let index = self.records.len().checked_sub(from_end + 1)?;
+        let index = usize::try_from(seq - self.first()).ok()?;
         self.records.get(index)
     }
 }

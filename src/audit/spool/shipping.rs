@@ -115,15 +115,26 @@ impl Spool {
     ) -> Result<Option<Arc<Shipment>>, Error> {
         let shipped = file.state().await?.shipped;
         self.shipped.store(shipped, Ordering::Relaxed);
-        let is_next =
-            |held: &Arc<Shipment>| held.spool_id == file.spool_id && held.follows(shipped);
-        let held = self.held().iter().find(|held| is_next(held)).cloned();
+        // Read once, however often it is sent.
+        let held = self.held_after(file.spool_id, shipped);
         let next = match held {
-            Some(held) => Some(held),
-            None => file.after(shipped, limit).await?.map(Arc::new),
+            Some(held) => held,
+            None => match file.after(shipped, limit).await? {
+                Some(read) => Arc::new(read),
+                None => return Ok(None),
+            },
         };
-        *self.held() = next.iter().cloned().collect();
-        Ok(next)
+        let mut held = self.held();
+        held.retain(|held| held.spool_id == file.spool_id && held.first() > next.seq);
+        held.insert(0, Arc::clone(&next));
+        Ok(Some(next))
+    }
+
+    /// What was read of the records after `seq`, if they are the first of it.
+    fn held_after(&self, spool_id: Uuid, seq: i64) -> Option<Arc<Shipment>> {
+        let held = self.held();
+        let mut held = held.iter().filter(|held| held.spool_id == spool_id);
+        held.find(|held| held.first() == seq + 1).cloned()
     }
 
     /// Reads at most `limit` records after `shipment`, so that [`next`](Self::next) has them at hand.
@@ -131,9 +142,11 @@ impl Spool {
         let Ok(file) = self.opened().await else {
             return;
         };
-        // Whatever is wrong, `next` finds it as well.
-        if file.spool_id == shipment.spool_id
-            && let Ok(Some(ahead)) = file.after(shipment.seq, limit).await
+        let (spool_id, seq) = (shipment.spool_id, shipment.seq);
+        // Whatever is wrong, `next` finds it when it comes to it.
+        if file.spool_id == spool_id
+            && self.held_after(spool_id, seq).is_none()
+            && let Ok(Some(ahead)) = file.after(seq, limit).await
         {
             self.held().push(Arc::new(ahead));
         }

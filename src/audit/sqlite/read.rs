@@ -55,6 +55,7 @@ const LOOK: &str = "
         ORDER BY id DESC
         LIMIT ?3
     ) AS intent
+    ORDER BY id DESC
 ";
 
 /// The ids are one JSON text.

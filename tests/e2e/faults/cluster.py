@@ -85,7 +85,7 @@ class Cluster(Postgres):
         """A new database, on a disk that `fill_small_disk` can fill. Needs root."""
         if not self._small.is_mount():
             self._small.mkdir()
-            mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(self._small)]
+            mount = ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(self._small)]
             subprocess.run(mount, check=True, timeout=30)
             (self._small / "space").mkdir()
             shutil.chown(self._small / "space", self.user, self.user)
