@@ -160,15 +160,17 @@ async fn a_spool_that_is_gone_is_missed() {
     run.stop().await;
 }
 
-#[tokio::test]
-async fn what_the_store_has_taken_of_a_spool_that_is_gone_is_not_counted_as_lost() {
+/// A spool of which the store has taken something, and was not told, is removed with `others`.
+async fn assert_that_what_was_taken_is_not_lost(others: &[&str]) {
     let scene = Scene::new().await;
     let run = scene.start().await;
     run.store.switch(Switch::Mute);
     run.writes(10).await;
-    // Some are in the store, and the spool was not told.
     run.trouble("store_").await;
     fs::remove_file(scene.spool()).unwrap();
+    for suffix in others {
+        fs::remove_file(&scene.beside(suffix)[0]).unwrap();
+    }
     run.store.switch(Switch::On);
     run.writes(1).await;
     let (stored, lost) = eventually("everything is shipped, or counted", async || {
@@ -182,6 +184,16 @@ async fn what_the_store_has_taken_of_a_spool_that_is_gone_is_not_counted_as_lost
     .await;
     assert_eq!(stored + lost, 22, "{stored} stored, {lost} lost");
     run.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_store_has_taken_of_a_spool_that_is_gone_is_not_counted_as_lost() {
+    assert_that_what_was_taken_is_not_lost(&[]).await;
+}
+
+#[tokio::test]
+async fn a_spool_that_is_gone_with_its_head_is_missed_by_whoever_had_it_open() {
+    assert_that_what_was_taken_is_not_lost(&["-wal", "-shm", ".head"]).await;
 }
 
 #[tokio::test]

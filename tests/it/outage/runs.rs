@@ -4,9 +4,10 @@ use std::fs;
 use std::sync::Arc;
 
 use key_backup_gateway::audit::Durability;
-use key_backup_gateway::audit::record::{Facts, Kind, Outcome, Phase, Stamp, Stored};
+use key_backup_gateway::audit::record::{Facts, Kind, Outcome, Phase, Record, Stamp, Stored};
 use key_backup_gateway::audit::store::DEAD_AFTER_SECONDS;
 use key_backup_gateway::clock::SystemClock;
+use uuid::Uuid;
 
 use super::scene::{Scene, answered, eventually, intent};
 use super::shipping::assert_once;
@@ -138,26 +139,36 @@ async fn a_run_whose_spool_was_replaced_may_have_left_something_open() {
     assert_eq!(scene.look().dead_runs().await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn every_open_intent_of_a_long_run_is_closed_and_nothing_else() {
-    let scene = Scene::new().await;
-    let store = scene.look();
-    store.migrate().await.unwrap();
-    let gone = Stamp::new(Arc::new(SystemClock), "gateway-0");
+/// The records of a run that has ended: of 3,000 writes each thousandth is open, and its exchange is in
+/// the second list.
+fn long_run(gone: &Stamp) -> (Vec<Record>, Vec<Uuid>) {
     let (mut records, mut open) = (Vec::new(), Vec::new());
     for number in 0..3000 {
+        let exchange_id = gone.new_id();
         let intent = Facts {
-            exchange_id: Some(gone.new_id()),
+            exchange_id: Some(exchange_id),
             phase: Some(Phase::Intent),
             ..Facts::default()
         };
         let outcome = answered(&intent);
-        open.extend(intent.exchange_id.filter(|_| number % 1000 == 7));
         records.push(gone.record(Kind::Exchange, intent));
-        if number % 1000 != 7 {
+        if number % 1000 == 7 {
+            open.push(exchange_id);
+        } else {
             records.push(gone.record(Kind::Exchange, outcome));
         }
     }
+    (records, open)
+}
+
+/// Every open intent of a long run is closed, and nothing else. `oddity` is one more record of it.
+async fn assert_all_closed(oddity: Option<Facts>, left: usize) {
+    let scene = Scene::new().await;
+    let store = scene.look();
+    store.migrate().await.unwrap();
+    let gone = Stamp::new(Arc::new(SystemClock), "gateway-0");
+    let (mut records, open) = long_run(&gone);
+    records.extend(oddity.map(|facts| gone.record(Kind::Exchange, facts)));
     for batch in records.chunks(500) {
         store.append(batch).await.unwrap();
     }
@@ -165,19 +176,39 @@ async fn every_open_intent_of_a_long_run_is_closed_and_nothing_else() {
     store.end(gone.run_id(), false).await.unwrap();
 
     let run = scene.start().await;
-    eventually("it is buried", async || {
-        store.dead_runs().await.unwrap().is_empty().then_some(())
+    eventually("all of them are closed", async || {
+        let mut closed = scene.stored().await;
+        closed.retain(|it| it.record.facts.outcome == Some(Outcome::Unanswered));
+        let closed = closed.iter().filter_map(|it| it.record.facts.exchange_id);
+        let mut closed: Vec<Uuid> = closed.collect();
+        closed.sort_unstable();
+        (closed == open).then_some(())
     })
     .await;
+    eventually("so many are still looked after", async || {
+        let dead = store.dead_runs().await.unwrap();
+        (dead.len() == left).then_some(())
+    })
+    .await;
+    // Once more, from its newest intent on.
     run.stop().await;
-    let mut closed = scene.stored().await;
-    closed.retain(|it| it.record.facts.outcome == Some(Outcome::Unanswered));
-    let mut closed: Vec<_> = closed
-        .iter()
-        .filter_map(|it| it.record.facts.exchange_id)
-        .collect();
-    closed.sort_unstable();
-    assert_eq!(closed, open);
+    scene.start().await.stop().await;
+    assert_eq!(store.dead_runs().await.unwrap().len(), left);
+}
+
+#[tokio::test]
+async fn every_open_intent_of_a_long_run_is_closed_and_nothing_else() {
+    assert_all_closed(None, 0).await;
+}
+
+#[tokio::test]
+async fn an_intent_that_cannot_be_closed_keeps_no_other_open() {
+    // Nothing can be its outcome.
+    let odd = Facts {
+        phase: Some(Phase::Intent),
+        ..Facts::default()
+    };
+    assert_all_closed(Some(odd), 1).await;
 }
 
 #[tokio::test]
