@@ -19,6 +19,14 @@ from .disks import fill
 ROLE = "gateway"
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process holds nothing any more, be it that nobody has asked how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def children(pid: int) -> list[int]:
     """The processes that `pid` has started."""
     found = Path(f"/proc/{pid}/task/{pid}/children")
@@ -41,8 +49,10 @@ class Cluster(Postgres):
     def kill(self) -> None:
         """As the power goes."""
         assert self.process is not None
-        self._signal(signal.SIGKILL)
+        killed = self._signal(signal.SIGKILL)
         self.process.child.wait(30)
+        # The others die in their own time, with files open.
+        eventually(lambda: all(has_ended(pid) for pid in killed), "every process of Postgres ended", 30)
 
     def freeze(self) -> None:
         """Connected, and silent. The kernel still takes connections."""
@@ -104,11 +114,12 @@ class Cluster(Postgres):
             f"WHERE datname = '{name}' AND usename = '{ROLE}'",
         )
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, number: int) -> list[int]:
+        """Returns whom it was sent to."""
         assert self.process is not None
         # The postmaster first, so that it starts nobody while the others are signalled.
-        for pid in (self.process.pid, *children(self.process.pid)):
-            try:
+        pids = [self.process.pid, *children(self.process.pid)]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            except ProcessLookupError:
-                pass
+        return pids
