@@ -55,8 +55,15 @@ impl Closer {
             if !is_judged || is_ours || (lease.lives)(run.run_id) {
                 continue;
             }
-            if self.close_run(lease, &run).await? {
-                lease.store.bury(&run).await?;
+            match self.close_run(lease, &run).await {
+                Ok(true) => lease.store.bury(&run).await?,
+                Ok(false) => {}
+                // The next one is none the worse for it.
+                Err(Error::Refused(error)) => {
+                    let error = chain(&error);
+                    tracing::error!(run.id = %run.run_id, error, "the store refuses to close intents");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())

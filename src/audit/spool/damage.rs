@@ -114,7 +114,8 @@ pub(super) fn missing(path: &Path, memory: &Memory) -> Option<(Report, Vec<Recor
 }
 
 /// Puts a new spool in place of the damaged one at `path`, with what can be read of that, or is in
-/// `memory`. `mark` tells one damaged file from another. Nobody else may have the file open for long, or ship it.
+/// `memory`. `mark` tells one damaged file from another. Nobody else may have the file open for long,
+/// or ship it.
 pub(super) async fn repair(
     path: &Path,
     why: String,

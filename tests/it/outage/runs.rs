@@ -212,6 +212,28 @@ async fn an_intent_that_cannot_be_closed_keeps_no_other_open() {
 }
 
 #[tokio::test]
+async fn a_closing_that_the_store_refuses_keeps_no_other_run_open() {
+    let mut scene = Scene::new().await;
+    scene.config.durability = Some(Durability::Store);
+    let one = scene.start().await;
+    let open = intent(&one.log, "@poison:test");
+    let _receipt = one.append(&open).await.unwrap();
+    one.stop().await;
+    // From now on the store takes nothing of that user, a closing neither.
+    let two = scene.begin_with(|store| store.switch(Switch::Poisoned));
+    two.is_well().await;
+    let open = intent(&two.log, "@alice:test");
+    let _receipt = two.append(&open).await.unwrap();
+    two.stop().await;
+
+    let three = scene.begin_with(|store| store.switch(Switch::Poisoned));
+    let stored = scene.stored_once(3).await;
+    assert_eq!(stored[2].record.facts.exchange_id, open.exchange_id);
+    assert_eq!(outcomes(&stored), [None, None, Some(Outcome::Unanswered)]);
+    three.stop().await;
+}
+
+#[tokio::test]
 async fn the_open_intents_of_a_lost_machine_are_closed_and_its_truth_wins_when_it_comes_back() {
     let scene = Scene::new().await;
     let lost = scene.start().await;
