@@ -206,7 +206,7 @@ impl Writer {
         let Err(failure) = appended else {
             self.metrics.appended(count);
             for (record, waiter) in jobs {
-                self.stored(record, waiter, held);
+                self.stored(&record, waiter, held);
             }
             return true;
         };
@@ -254,7 +254,7 @@ impl Writer {
             match self.append(std::slice::from_ref(&job.record)).await {
                 Ok(()) => {
                     self.metrics.appended(1);
-                    self.stored(job.record, job.waiter, held);
+                    self.stored(&job.record, job.waiter, held);
                 }
                 Err(NotTaken::Refused(error)) => {
                     tracing::error!(
@@ -288,11 +288,11 @@ impl Writer {
         result
     }
 
-    fn stored(&mut self, record: Record, waiter: Option<Waiter>, held: &mut VecDeque<Job>) {
-        self.unfinished.stored(&record);
+    fn stored(&mut self, record: &Record, waiter: Option<Waiter>, held: &mut VecDeque<Job>) {
+        self.unfinished.stored(record);
         if !tell(waiter, Ok(())) && record.is_intent() {
             // Its request gave up while the commit ran: the origin has not heard of it.
-            held.push_back(Job::queued(never_sent(&self.stamp, &record)));
+            held.push_back(Job::queued(never_sent(&self.stamp, record)));
         }
     }
 }

@@ -85,11 +85,8 @@ impl Memory {
     /// What is held of what was not shipped.
     fn after(&self, head: &Head) -> Vec<Record> {
         let newest = self.newest(head.spool_id).max(head.written);
-        let held = self
-            .held
-            .iter()
-            .filter(|held| held.spool_id == head.spool_id);
-        let first = held.map(|held| held.first()).min().unwrap_or(i64::MAX);
+        let of_it = self.held.iter().filter(|it| it.spool_id == head.spool_id);
+        let first = of_it.map(|it| it.first()).min().unwrap_or(i64::MAX);
         let unshipped = first.max(head.shipped + 1)..=newest;
         unshipped
             .map_while(|seq| self.record(head.spool_id, seq).cloned())
