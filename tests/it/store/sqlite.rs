@@ -50,8 +50,14 @@ async fn only_migrate_makes_the_file() {
 async fn nothing_is_written_to_a_file_that_was_removed_or_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("trail.db");
-    let store = SqliteStore::open(&config(&format!("sqlite:{}", file.display()))).unwrap();
+    let url = format!("sqlite:{}", file.display());
+    let store = SqliteStore::open(&config(&url)).unwrap();
     store.migrate().await.unwrap();
+    // Else the tables are in the write-ahead log, which whoever closes last may fold into the copy.
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let fold = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+    fold.execute(&pool).await.unwrap();
+    pool.close().await;
     let (records, aside) = (
         [Gateway::new().record(full())],
         folder.path().join("aside.db"),
