@@ -26,12 +26,14 @@ mod health;
 mod lease;
 mod log;
 mod metrics;
+mod migration;
 mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod record;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod row;
+pub mod seal;
 #[cfg(feature = "sqlite")]
 mod shipper;
 mod sink;
@@ -43,6 +45,7 @@ pub mod sqlite;
 pub mod store;
 mod trail;
 mod unfinished;
+pub mod verify;
 mod writer;
 
 use std::path::PathBuf;
@@ -53,7 +56,8 @@ use serde::{Deserialize, Deserializer};
 pub use self::health::{Health, Trouble};
 pub use self::log::{AuditLog, Lost, Patience, Receipt};
 pub use self::metrics::Metrics;
-pub use self::open::{Backing, Spooling, backing, check, open, open_existing};
+pub use self::migration::migrate;
+pub use self::open::{Backing, Seal, Spooling, backing, check, open, open_existing};
 pub use self::store::OpenError;
 
 /// `[audit]`: what is kept, and what happens when it cannot be.

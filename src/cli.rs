@@ -8,9 +8,13 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use key_backup_gateway::audit::record::Stamp;
+use key_backup_gateway::clock::SystemClock;
 use key_backup_gateway::config::{Config, Flag, Needs, Sources};
 use key_backup_gateway::server::{self, Inherited, Server};
 use key_backup_gateway::{audit as trail, telemetry};
@@ -26,7 +30,8 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 64 usage, 78 configuration.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or not sound, 3 could not tell (`audit verify`), 64 usage, \
+                          78 configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -78,13 +83,14 @@ struct Database {
 
 impl Cli {
     /// Does what the command line says.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(settings) => serve(&settings.load(Needs::Origin)?),
             Command::Check(settings) => check(&settings.load(Needs::Origin)?),
             Command::Migrate(settings) => migrate(&settings.load(Needs::Database)?),
-            Command::Audit(command) => command.run(),
+            Command::Audit(command) => return command.run(),
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -112,6 +118,12 @@ impl Database {
     fn load(self) -> anyhow::Result<Config> {
         let flags = [("--database", ("database", "url"), self.database)];
         load(self.config, flags, Needs::Database)
+    }
+
+    /// The same for whoever is about to make the key file that it names.
+    fn load_without_keys(self) -> anyhow::Result<Config> {
+        let flags = [("--database", ("database", "url"), self.database)];
+        load(self.config, flags, Needs::Keys)
     }
 }
 
@@ -176,7 +188,8 @@ fn migrate(config: &Config) -> anyhow::Result<()> {
     let remarks = small_runtime()?.block_on(async {
         let store = trail::open(&config.database)?;
         let done = async {
-            store.migrate().await?;
+            let stamp = stamp();
+            trail::migrate(&*store, &stamp).await?;
             // Whoever may change the schema makes the partitions, too: gateways may not be allowed to.
             store.maintain().await
         };
@@ -207,12 +220,26 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()> + Send> {
 const NO_RUNTIME: &str = "the runtime could not be started";
 const NO_SIGNALS: &str = "signals cannot be received";
 
+/// A runtime for a command that reads while it computes.
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context(NO_RUNTIME)
+}
+
 /// A runtime for a command that does one thing after the other.
 fn small_runtime() -> anyhow::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
         .build()
         .context(NO_RUNTIME)
+}
+
+/// Who writes what a command has to say in the trail.
+fn stamp() -> Stamp {
+    let instance = gethostname::gethostname();
+    Stamp::new(Arc::new(SystemClock), &instance.to_string_lossy())
 }
 
 fn say(text: &str) -> anyhow::Result<()> {

@@ -23,7 +23,7 @@ pub use self::layers::{Flag, PREFIX, Source, Sources};
 pub use self::limits::Limits;
 pub use self::listen::{Address, Listen, Tls};
 pub use self::server::{Network, Server};
-use crate::audit::store;
+use crate::audit::{seal, store};
 use crate::{audit, identity, policy, proxy, telemetry};
 
 /// The whole configuration: a section of the file each.
@@ -43,6 +43,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[database]`
     pub database: store::Config,
+    /// `[checkpoint]`
+    pub checkpoint: seal::Config,
     /// `[log]`
     pub log: telemetry::Config,
 }
@@ -54,11 +56,13 @@ pub enum Needs {
     Origin,
     /// Only the trail: `migrate` and `audit`.
     Database,
+    /// Not even the keys: `audit keygen` makes them.
+    Keys,
 }
 
 /// The sections, with the keys of each.
 #[must_use]
-pub fn sections() -> [(&'static str, &'static [&'static str]); 8] {
+pub fn sections() -> [(&'static str, &'static [&'static str]); 9] {
     [
         ("server", keys::<Server>()),
         ("origin", keys::<proxy::Config>()),
@@ -67,6 +71,7 @@ pub fn sections() -> [(&'static str, &'static [&'static str]); 8] {
         ("audit", keys::<audit::Config>()),
         ("limits", keys::<Limits>()),
         ("database", keys::<store::Config>()),
+        ("checkpoint", keys::<seal::Config>()),
         ("log", keys::<telemetry::Config>()),
     ]
 }
@@ -90,10 +95,11 @@ impl Config {
             audit: layers.section("audit", &mut mistakes),
             limits: layers.section("limits", &mut mistakes),
             database: layers.section("database", &mut mistakes),
+            checkpoint: layers.section("checkpoint", &mut mistakes),
             log: layers.section("log", &mut mistakes),
         };
         layers.refuse_the_rest(&mut mistakes);
-        check::check(&config, &mut mistakes);
+        check::check(&config, needs, &mut mistakes);
         // From half of what was written nobody knows whether the origin is missing.
         if needs == Needs::Origin && config.origin.url.is_none() && layers.are_complete() {
             mistakes.add("origin.url", "missing: name the homeserver, as in `http://127.0.0.1:8008`, here or with --origin");

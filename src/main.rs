@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("key-backup-gateway: {error:#}");
             ExitCode::from(if is_configuration(&error) {

@@ -13,9 +13,11 @@
 mod alarm;
 mod assemble;
 mod descriptors;
+mod endpoint;
 mod error;
 mod front;
 mod listen;
+mod operation;
 mod ready;
 
 use std::future::Future;
@@ -36,6 +38,7 @@ pub use self::listen::tls::Error as CertificateError;
 use self::listen::tls::{self, Certificates};
 use self::listen::{Listener, Stage};
 use crate::admin::{self, Admin};
+use crate::audit::seal;
 use crate::config::{Address, Config, Listen, Tls};
 use crate::proxy::Origin;
 use crate::telemetry;
@@ -137,6 +140,7 @@ impl Server {
         let audit = assemble::open_trail(&config, &mut registry).await?;
         let forward = Origins::new(&origin, &config.origin, config.limits.proxy())?;
         let guard = assemble::guard(&config, &audit, &forward, &mut registry);
+        operation::started(&audit, &config);
         let metrics = Metrics::new(&mut registry);
 
         let (stop, stopping) = watch::channel(false);
@@ -178,12 +182,23 @@ impl Server {
         }
         // Guarded writes go on without their clients; each has a deadline of its own.
         guard.idle().await;
+        operation::stopped(&audit).await;
         audit.stop(LAST_WORDS).await;
         let _ = end_admin.send(true);
         let _ = timeout(ADMIN_DRAIN, admin.join_all()).await;
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Where `checkpoint.endpoint` is, if it is configured.
+///
+/// # Errors
+///
+/// If it is no URL, or it is not known how its certificate is to be verified.
+pub fn checkpoint_endpoint(config: &Config) -> Result<Option<Arc<dyn seal::Endpoint>>, Error> {
+    let endpoint = endpoint::HttpEndpoint::of(config)?;
+    Ok(endpoint.map(|endpoint| Arc::new(endpoint) as Arc<dyn seal::Endpoint>))
 }
 
 /// Reads every certificate and key, and listens nowhere.

@@ -4,13 +4,16 @@
 //!
 //! - A line of JSONL and a row of CSV have every field, by the names and in the order of
 //!   [`FIELDS`]. A field that is not known is null, or an empty cell.
-//! - Salts are not shown: with them, guesses about erased users could be tested.
+//! - Salts are shown by [`trail()`] and [`prove`] only, which cannot do without: with them, guesses about erased users
+//!   could be tested.
 //! - Whatever the database holds, no output acts on a terminal (controls are escaped), and no cell of
 //!   CSV is a formula to a spreadsheet.
 //! - Memory is constant: a record is written, and forgotten.
 
 mod page;
+mod sealed;
 mod table;
+mod trail;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -20,7 +23,9 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 pub use self::page::exchange;
+pub use self::sealed::{Line, Prover, SEALED_FIELDS, write_sealed};
 pub use self::table::Table;
+pub use self::trail::{Error, Sink, prove, trail};
 use super::record::{Commitment, Judged, Outcome, Phase, Stored, text};
 use crate::matrix::{Action, EventType, Preference};
 
@@ -85,8 +90,14 @@ pub fn write_jsonl(out: &mut impl Write, stored: &Stored) -> io::Result<()> {
 }
 
 /// Writes records as CSV (RFC 4180), a header first.
+///
+/// With leaf index and leaf hash at the end, if they are asked for.
 #[cfg(feature = "gateway")]
 pub struct Csv<W: Write>(csv::Writer<W>);
+
+/// What a row has beyond [`FIELDS`], if it says where its record is sealed.
+#[cfg(feature = "gateway")]
+const LEAF: [&str; 2] = ["leaf_index", "leaf_hash"];
 
 // === impl Csv ===
 
@@ -101,6 +112,46 @@ impl<W: Write> Csv<W> {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(FIELDS).map_err(io_error)?;
         Ok(Self(writer))
+    }
+
+    /// Writes the header of rows that say where their record is sealed.
+    ///
+    /// # Errors
+    ///
+    /// If `out` fails.
+    pub fn sealed(out: W) -> io::Result<Self> {
+        let mut writer = csv::Writer::from_writer(out);
+        writer
+            .write_record(FIELDS.iter().chain(&LEAF))
+            .map_err(io_error)?;
+        Ok(Self(writer))
+    }
+
+    /// Writes one record as one row, with its place in the tree; one that is gone has its id only.
+    ///
+    /// # Errors
+    ///
+    /// If the output fails.
+    pub fn write_sealed(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let mut cells: Vec<String> = match line.stored {
+            Some(stored) => values(stored).iter().map(cell).collect(),
+            None => {
+                let mut cells = vec![String::new(); COUNT];
+                cells[0] = line.id.to_string();
+                cells
+            }
+        };
+        cells.push(
+            line.leaf
+                .map(|(index, _)| index.to_string())
+                .unwrap_or_default(),
+        );
+        cells.push(
+            line.leaf
+                .map(|(_, hash)| hex::encode(hash))
+                .unwrap_or_default(),
+        );
+        self.0.write_record(cells).map_err(io_error)
     }
 
     /// Writes one record as one row.

@@ -22,6 +22,12 @@ pub(super) enum Part {
     /// Records that the store will not take.
     #[cfg(feature = "sqlite")]
     SetAside,
+    /// What gives records their places in the tree.
+    Sealer,
+    /// What brings checkpoints out of the database.
+    Publisher,
+    /// What makes sure that records arrive, and are sealed.
+    Canary,
 }
 
 /// What is wrong.
@@ -112,6 +118,14 @@ impl Board {
         self.health.subscribe()
     }
 
+    /// Whether every part but `others` was heard of, and is well.
+    pub(super) fn is_well_but(&self, others: &[Part]) -> bool {
+        let health = self.health.borrow();
+        let mut parts = health.parts.iter();
+        health.unheard.is_empty()
+            && parts.all(|(part, trouble)| trouble.is_none() || others.contains(part))
+    }
+
     /// `part` is well, or in `trouble`.
     pub(super) fn say(&self, part: Part, trouble: Option<Trouble>) {
         if part == Part::Writer {
@@ -153,6 +167,9 @@ impl Part {
             Self::Damage => "the spool was damaged",
             #[cfg(feature = "sqlite")]
             Self::SetAside => "records were set aside",
+            Self::Sealer => "the trail is not sealed",
+            Self::Publisher => "checkpoints stay in the database",
+            Self::Canary => "the canary is lost",
         }
     }
 
@@ -164,6 +181,9 @@ impl Part {
             Self::Damage => "nothing of a damaged spool is left",
             #[cfg(feature = "sqlite")]
             Self::SetAside => "no record is set aside",
+            Self::Sealer => "the trail is being sealed",
+            Self::Publisher => "checkpoints are published",
+            Self::Canary => "the canary came back",
         }
     }
 }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use self::closing::Closer;
 use super::health::chain;
 use super::metrics::Metrics;
+use super::migration;
 use super::record::Stamp;
 use super::skew::Skew;
 use super::store::{Error, Store};
@@ -53,7 +54,7 @@ impl Lease {
     /// Brings the store to where records can be appended, and says that this run lives.
     pub(super) async fn prepare(&self, migrate: bool) -> Result<(), Error> {
         if migrate {
-            self.store.migrate().await?;
+            migration::migrate(&*self.store, &self.stamp).await?;
         }
         self.store.check_schema().await?;
         let Self { store, stamp, .. } = self;

@@ -4,17 +4,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::collapse::{self, Collapse};
-use super::health::{Board, Health, Part};
+use super::health::{Board, Health, Part, Trouble, chain};
 use super::metrics::Metrics;
-use super::record::{Facts, Kind, Stamp};
+use super::record::{Facts, Kind, Record, Stamp};
+use super::seal::Sealing;
+use super::seal::sealer::{Sealer, Surroundings};
 use super::trail::Trail;
 use super::writer::{Job, Waiter};
-use super::{Backing, Config, Spooling};
+use super::{Backing, Config, Seal, Spooling, open};
 use crate::clock::Clock;
 
 /// What a request does when its receipt does not come in time.
@@ -66,6 +69,13 @@ struct Shared {
     health: watch::Receiver<Health>,
     stop: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
+    sealer: Option<Thread>,
+}
+
+/// A thread that ends when it is told to, and says so.
+struct Thread {
+    stop: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
 }
 
 /// How many records may wait for the writer. What one takes is some 2 KiB.
@@ -103,7 +113,7 @@ impl AuditLog {
             let _context = runtime.enter();
             open()
         };
-        let backing = match opened {
+        let mut backing = match opened {
             Ok(backing) => backing,
             Err(error) => {
                 // We may be called on another runtime, where dropping one is a panic.
@@ -119,6 +129,21 @@ impl AuditLog {
         };
         let board = Board::new(parts, metrics.clone());
         let health = board.subscribe();
+        let surroundings = Surroundings {
+            board: board.clone(),
+            metrics: metrics.seal.clone(),
+            stamp: Arc::clone(&stamp),
+            jobs: jobs.downgrade(),
+        };
+        let sealer = match std::mem::take(&mut backing.sealing) {
+            Seal::No => None,
+            Seal::Failed(why) => {
+                let trouble = Trouble::new("seal_no_key", why);
+                board.say(Part::Sealer, Some(trouble));
+                None
+            }
+            Seal::Yes(sealing) => Some(Thread::seal(*sealing, surroundings)?),
+        };
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
         let trail = Trail {
@@ -149,6 +174,7 @@ impl AuditLog {
             health,
             stop,
             stopped,
+            sealer,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -174,6 +200,10 @@ impl AuditLog {
     /// [`Lost`], at the latest when [`Config::deadline`] is past.
     pub async fn append(&self, facts: Facts, patience: Patience) -> Result<Receipt, Lost> {
         let record = self.shared.stamp.record(Kind::Exchange, facts);
+        self.append_record(record, patience).await
+    }
+
+    async fn append_record(&self, record: Record, patience: Patience) -> Result<Receipt, Lost> {
         let (waiter, mut receipt) = oneshot::channel();
         let mut job = Some(Job::awaited(
             record,
@@ -211,6 +241,20 @@ impl AuditLog {
             Lost::Refused => {}
             Lost::Deadline | Lost::Stopped => self.shared.metrics.lost(*lost),
         })
+    }
+
+    /// Appends a record of something that was done to the gateway, `detail` with the name of it, and waits until it
+    /// is durable. What cannot be recorded is logged.
+    pub async fn operation(&self, operation: &str, mut detail: Value) {
+        detail["operation"] = operation.into();
+        let facts = Facts {
+            detail: Some(detail),
+            ..Facts::default()
+        };
+        let record = self.shared.stamp.record(Kind::Operation, facts);
+        if let Err(lost) = self.append_record(record, Patience::Leave).await {
+            tracing::warn!(operation, error = %lost, "an operation was not recorded in time");
+        }
     }
 
     /// Appends a record of an exchange some time soon, and waits for nothing. If too much is
@@ -269,5 +313,44 @@ impl AuditLog {
         if tokio::time::timeout_at(end, done).await.is_err() {
             tracing::error!("the trail was not written to the end before the limit");
         }
+        // What was written last is sealed, too.
+        if let Some(sealer) = &self.shared.sealer {
+            let _ = sealer.stop.send(true);
+            let mut stopped = sealer.stopped.clone();
+            let done = async { stopped.wait_for(|done| *done).await.is_ok() };
+            if tokio::time::timeout_at(end, done).await.is_err() {
+                tracing::warn!("what was recorded last is sealed at the next start");
+            }
+        }
+    }
+}
+
+// === impl Thread ===
+
+impl Thread {
+    /// The sealer, with a runtime and connections of its own: hashing must not keep the writer waiting.
+    fn seal(sealing: Sealing, surroundings: Surroundings) -> Result<Self, std::io::Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopping) = watch::channel(false);
+        let (done, stopped) = watch::channel(false);
+        std::thread::Builder::new()
+            .name("audit-sealer".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    match open(&sealing.database) {
+                        Ok(store) => {
+                            Sealer::new(sealing, store, surroundings)
+                                .run(stopping)
+                                .await
+                        }
+                        // The same was opened before, for those who record.
+                        Err(error) => tracing::error!(error = chain(&error), "nothing is sealed"),
+                    }
+                });
+                let _ = done.send(true);
+            })?;
+        Ok(Self { stop, stopped })
     }
 }

@@ -10,8 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::Lost;
 use super::collapse::Counters;
+use super::{Lost, seal};
 
 /// The trail's metrics. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +26,7 @@ pub struct Metrics {
     clock_skew: Gauge<f64, AtomicU64>,
     spool: Spooled,
     pub(super) collapsed: Counters,
+    pub(super) seal: seal::metrics::Metrics,
 }
 
 /// What the spool counts. All zero without one.
@@ -71,6 +72,7 @@ impl Metrics {
             ]),
             clock_skew: Gauge::default(),
             spool: Spooled::default(),
+            seal: seal::metrics::Metrics::new(registry),
         };
         for reason in REASONS {
             drop(metrics.lost.get_or_create(&Reason { reason }));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
+use super::seal::Sealing;
 use super::store::{self, OpenError, Store};
 use super::{Config, Durability};
 
@@ -30,6 +31,20 @@ pub struct Backing {
     pub store: Arc<dyn Store>,
     /// Where they wait for it.
     pub spool: Spooling,
+    /// How they are sealed.
+    pub sealing: Seal,
+}
+
+/// Whether records are sealed.
+#[derive(Clone, Default)]
+pub enum Seal {
+    /// No: there is no key.
+    #[default]
+    No,
+    /// No, although they should be: why.
+    Failed(String),
+    /// Yes.
+    Yes(Box<Sealing>),
 }
 
 /// Whether there is a spool.
@@ -71,7 +86,11 @@ pub fn check(database: &store::Config, config: &Config) -> Result<Vec<String>, O
 pub fn backing(database: &store::Config, config: &Config) -> Result<Backing, OpenError> {
     let spool = spooling(scheme(database)?, config)?;
     let store = open(database)?;
-    Ok(Backing { store, spool })
+    Ok(Backing {
+        store,
+        spool,
+        sealing: Seal::No,
+    })
 }
 
 /// The store that `config.url` names. Connects to nothing yet: a database that is away is no error
@@ -143,6 +162,17 @@ fn scheme(config: &store::Config) -> Result<Scheme, OpenError> {
             "must be `sqlite:PATH` or `postgres://USER@HOST/DATABASE`",
         )),
     }
+}
+
+/// The file of an SQLite store; `None` for other stores.
+#[cfg(feature = "sqlite")]
+pub(super) fn sqlite_path(config: &store::Config) -> Option<PathBuf> {
+    super::sqlite::path(config)
+}
+
+#[cfg(not(feature = "sqlite"))]
+pub(super) fn sqlite_path(_: &store::Config) -> Option<PathBuf> {
+    None
 }
 
 #[cfg(feature = "sqlite")]

@@ -15,6 +15,9 @@ mod pool;
 mod read;
 mod runs;
 mod schema;
+mod tree;
+mod tree_impl;
+mod tree_read;
 
 use std::time::Duration;
 
@@ -30,6 +33,8 @@ use super::store::{self, BoxFuture, DeadRun, Error, OpenError, OpenIntents, Quer
 const ROUTINE: Duration = Duration::from_secs(8);
 /// For what people wait for: pages of a long trail.
 const READING: Duration = Duration::from_mins(1);
+/// For a step of sealing. Longer than the server's own limit, in the same way.
+const SEALING: Duration = Duration::from_secs(25);
 /// For migrations, and for waiting for others that migrate.
 const MIGRATING: Duration = Duration::from_mins(10);
 

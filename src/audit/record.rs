@@ -8,8 +8,10 @@
 //! those can be erased one day and every proof still holds.
 
 mod commitment;
+pub(in crate::audit) mod leaf;
 mod stamp;
 pub(in crate::audit) mod text;
+mod value;
 mod words;
 
 use chrono::{DateTime, Utc};

@@ -1,11 +1,13 @@
 //! A row of `audit_record` as both stores and the spool give it: times in microseconds, JSON as text.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::record::{Commitment, Facts, Judged, Kind, Outcome, Phase, Record, Stored};
-use super::store::Error;
+use super::store::{Error, Readable};
 use crate::matrix::{Action, EventType, Preference};
 
 /// One row.
@@ -79,6 +81,19 @@ pub(super) fn stored(rows: Vec<Row>) -> Result<Vec<Stored>, Error> {
     rows.into_iter().map(Stored::try_from).collect()
 }
 
+/// The rows by their ids; what cannot be read is named by its column.
+pub(super) fn readable(rows: Vec<Row>) -> HashMap<Uuid, Readable> {
+    let read = |row: Row| {
+        let id = row.id;
+        let stored = Stored::try_from(row).map_err(|error| match error {
+            Error::Unreadable { column, .. } => column,
+            _ => "row",
+        });
+        (id, stored)
+    };
+    rows.into_iter().map(read).collect()
+}
+
 // === impl Row ===
 
 impl TryFrom<Row> for Stored {
@@ -86,6 +101,10 @@ impl TryFrom<Row> for Stored {
 
     fn try_from(row: Row) -> Result<Self, Error> {
         let read = Reader(row.id);
+        // An empty list is written as one; null stands there once the client is erased.
+        if row.client_chain.is_none() && row.client_salt.is_some() {
+            return Err(read.unknown("client_chain"));
+        }
         let facts = Facts {
             exchange_id: row.exchange_id,
             phase: read.word("phase", row.phase, Phase::parse)?,

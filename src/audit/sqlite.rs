@@ -11,6 +11,9 @@ pub(super) mod line;
 mod read;
 mod runs;
 pub(super) mod schema;
+mod tree;
+mod tree_impl;
+mod tree_read;
 
 use std::fs::Metadata;
 use std::io;
@@ -147,6 +150,12 @@ impl SqliteStore {
 /// Whether [`SqliteStore::open`] would say that something is wrong with `config`.
 pub(super) fn check(config: &store::Config) -> Result<(), OpenError> {
     parse(config).map(drop)
+}
+
+/// The file that `config` names, if it names one.
+pub(super) fn path(config: &store::Config) -> Option<PathBuf> {
+    let is_sqlite = config.url.expose_secret().starts_with("sqlite:");
+    parse(config).ok().filter(|_| is_sqlite)
 }
 
 #[cfg(unix)]

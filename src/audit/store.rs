@@ -2,6 +2,7 @@
 
 mod causes;
 mod error;
+mod tree;
 
 use std::pin::Pin;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -17,6 +18,10 @@ pub(super) use self::causes::Cause;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use self::error::blames_the_schema;
 pub use self::error::{Error, OpenError};
+pub use self::tree::{
+    Adopted, After, Before, Progress, Readable, Step, StoredCheckpoint, StoredHead, StoredLeaf,
+    StoredTile, Strays, Tree, Unsealed, Waiting,
+};
 use super::record::{Judged, Outcome, Record, Stored};
 use crate::matrix::Action;
 
@@ -37,7 +42,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// [`Error::Outdated`] or [`Error::Newer`] if a table is missing. Only `append` refuses records
 /// ([`Error::Refused`]), only `migrate` says [`Error::Migrate`], and only what gives records back
 /// [`Error::Unreadable`].
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Tree {
     /// Appends a batch, in one statement.
     fn append<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, Result<(), Error>>;
 

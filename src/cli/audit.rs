@@ -1,21 +1,27 @@
-//! `audit list` and `audit show`: the trail, read.
+//! `audit …`: the trail, read, exported, proved and verified.
 //!
-//! Readers change nothing: no file is made, nothing is migrated.
+//! Readers change nothing: no file is made, nothing is migrated. Only an export says in the trail that it was
+//! made, and `resume` what was lost.
+
+mod export;
+mod filters;
+mod keygen;
+mod prove;
+mod resume;
+mod verify;
 
 use std::io::{self, BufWriter, StdoutLock, Write as _};
-use std::str::FromStr;
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
-use key_backup_gateway::audit::export::{self, Csv, Table};
-use key_backup_gateway::audit::record::{Judged, Outcome, Stored};
+use key_backup_gateway::audit::export::{Csv, Table, exchange, write_jsonl};
+use key_backup_gateway::audit::record::Stored;
 use key_backup_gateway::audit::store::{Query, Store};
 use key_backup_gateway::clock::{Clock as _, SystemClock};
-use key_backup_gateway::matrix::Action;
 use uuid::Uuid;
 
+use self::filters::Filters;
 use super::{Database, closed_pipe_is_fine, small_runtime, trail};
 
 /// How many records are asked for at once: a few hundred kilobytes.
@@ -27,30 +33,24 @@ pub(super) enum Command {
     List(List),
     /// Show one exchange, or one other record, in full
     Show(Show),
+    /// Write the trail, or a part of it, to a file that can be verified without the database
+    Export(export::Export),
+    /// Write a proof of one exchange that shows no other
+    Prove(prove::Prove),
+    /// Verify a database, an export or a proof by the public key
+    Verify(verify::Verify),
+    /// Make a key that signs checkpoints, and print its public key
+    Keygen(keygen::Keygen),
+    /// Let a database that was restored go on, and say in the trail what was lost
+    Resume(resume::Resume),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
     database: Database,
-    /// Whom the path claimed, or the homeserver named
-    #[arg(long, value_name = "ID")]
-    user: Option<String>,
-    /// From here on: RFC 3339, or an age like `7d`
-    #[arg(long, value_name = "T")]
-    since: Option<When>,
-    /// Up to here, exclusive: RFC 3339, or an age
-    #[arg(long, value_name = "T")]
-    until: Option<When>,
-    /// `write`, `read` or `clear`
-    #[arg(long, value_name = "A", value_parser = action)]
-    action: Option<Action>,
-    /// `accept`, `clear` or `refuse`
-    #[arg(long, value_name = "V", value_parser = verdict)]
-    verdict: Option<Judged>,
-    /// `refused`, `answered`, `unanswered` or `failed`
-    #[arg(long, value_name = "O", value_parser = outcome)]
-    outcome: Option<Outcome>,
+    #[command(flatten)]
+    filters: Filters,
     /// At most so many; 0 is all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u64,
@@ -79,13 +79,6 @@ enum Format {
     Csv,
 }
 
-/// A time, or one that long ago.
-#[derive(Clone, Copy, Debug)]
-enum When {
-    At(DateTime<Utc>),
-    Ago(Duration),
-}
-
 /// Where records go.
 enum Output {
     Table(Table<BufWriter<StdoutLock<'static>>>),
@@ -96,11 +89,17 @@ enum Output {
 // === impl Command ===
 
 impl Command {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(list) => list.run(),
             Self::Show(show) => show.run(),
+            Self::Export(export) => export.run(),
+            Self::Prove(prove) => prove.run(),
+            Self::Verify(verify) => return verify.run(),
+            Self::Keygen(keygen) => keygen.run(),
+            Self::Resume(resume) => resume.run(),
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -108,7 +107,7 @@ impl Command {
 
 impl List {
     fn run(self) -> anyhow::Result<()> {
-        let mut query = self.query();
+        let mut query = self.filters.query(SystemClock.now());
         let mut left = if self.limit == 0 {
             u64::MAX
         } else {
@@ -136,20 +135,6 @@ impl List {
             }
         })
     }
-
-    fn query(&self) -> Query {
-        let now = SystemClock.now();
-        Query {
-            user: self.user.clone(),
-            since: self.since.map(|when| when.before(now)),
-            until: self.until.map(|when| when.before(now)),
-            action: self.action,
-            verdict: self.verdict,
-            outcome: self.outcome,
-            before: None,
-            limit: PAGE,
-        }
-    }
 }
 
 // === impl Show ===
@@ -166,7 +151,7 @@ impl Show {
                 anyhow::bail!("the trail has no exchange and no record {id}");
             }
             let mut out = BufWriter::new(io::stdout().lock());
-            closed_pipe_is_fine(export::exchange(&mut out, &records).and_then(|()| out.flush()))
+            closed_pipe_is_fine(exchange(&mut out, &records).and_then(|()| out.flush()))
         })
     }
 }
@@ -208,34 +193,6 @@ fn read(
     })
 }
 
-// === impl When ===
-
-impl When {
-    fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
-        match self {
-            Self::At(time) => time,
-            // What is older than the calendar is the beginning of all.
-            Self::Ago(age) => chrono::TimeDelta::from_std(age)
-                .ok()
-                .and_then(|age| now.checked_sub_signed(age))
-                .unwrap_or(DateTime::UNIX_EPOCH),
-        }
-    }
-}
-
-impl FromStr for When {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self::At(time.to_utc()));
-        }
-        humantime::parse_duration(text).map(Self::Ago).map_err(
-            |_| "write a time as in `2026-11-23T09:30:00Z`, or an age as in `7d` or `2h 30m`",
-        )
-    }
-}
-
 // === impl Output ===
 
 impl Output {
@@ -251,9 +208,7 @@ impl Output {
     fn write(&mut self, page: &[Stored]) -> io::Result<()> {
         match self {
             Self::Table(table) => table.write(page),
-            Self::Jsonl(out) => page
-                .iter()
-                .try_for_each(|one| export::write_jsonl(out, one)),
+            Self::Jsonl(out) => page.iter().try_for_each(|one| write_jsonl(out, one)),
             Self::Csv(csv) => page.iter().try_for_each(|one| csv.write(one)),
         }
     }
@@ -265,16 +220,4 @@ impl Output {
             Self::Csv(csv) => csv.flush(),
         }
     }
-}
-
-fn action(text: &str) -> Result<Action, &'static str> {
-    Action::parse(text).ok_or("it is `write`, `read` or `clear`")
-}
-
-fn verdict(text: &str) -> Result<Judged, &'static str> {
-    Judged::parse(text).ok_or("it is `accept`, `clear` or `refuse`")
-}
-
-fn outcome(text: &str) -> Result<Outcome, &'static str> {
-    Outcome::parse(text).ok_or("it is `refused`, `answered`, `unanswered` or `failed`")
 }

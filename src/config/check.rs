@@ -6,9 +6,9 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::error::Mistakes;
-use super::{Address, Config, Listen, Server};
-use crate::audit;
-use crate::proxy::{self, Origin};
+use super::{Address, Config, Listen, Needs, Server};
+use crate::audit::{self, seal};
+use crate::proxy::{self, InvalidOrigin, Origin};
 
 /// The longest wait that makes sense for anything that is configured.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -17,13 +17,17 @@ const LONGEST: Duration = Duration::from_hours(24);
 const SHORTEST_HEAD: usize = 8192;
 /// Each connection may hold that much.
 const LONGEST_HEAD: usize = 16 << 20;
+/// Sealing a record takes up to a second.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// At least hourly, whatever happens.
+const LONGEST_INTERVAL: Duration = Duration::from_hours(1);
 /// A few thousand records.
 const LEAST_SPOOL: u64 = 4 << 20;
 /// Room for so many is made for every head that is read, however many it has.
 const MOST_FIELDS: usize = 10_000;
 
 /// Takes down all that is wrong with values which are well-formed one by one.
-pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
+pub(super) fn check(config: &Config, needs: Needs, mistakes: &mut Mistakes) {
     check_server(config, mistakes);
     check_origin(config, mistakes);
     for (key, wait) in [
@@ -72,6 +76,7 @@ pub(super) fn check(config: &Config, mistakes: &mut Mistakes) {
         );
     }
     check_database(config, mistakes);
+    check_checkpoint(&config.checkpoint, needs, mistakes);
     if let Err(error) = config.log.filter() {
         mistakes.add("log.level", error);
     }
@@ -171,5 +176,47 @@ fn check_database(config: &Config, mistakes: &mut Mistakes) {
             "database.max_connections",
             "must be at least 1: nothing would be recorded",
         );
+    }
+}
+
+fn check_checkpoint(checkpoint: &seal::Config, needs: Needs, mistakes: &mut Mistakes) {
+    if !(SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&checkpoint.interval) {
+        mistakes.add("checkpoint.interval", "must be from one second to one hour");
+    }
+    if let Some(endpoint) = &checkpoint.endpoint
+        && let Err(error) = Origin::parse_with_path(endpoint)
+    {
+        let text = match error {
+            InvalidOrigin::Path => "must have neither spaces nor a `#` in its path".to_owned(),
+            InvalidOrigin::Scheme => {
+                "must be http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH".to_owned()
+            }
+            InvalidOrigin::UserInfo
+            | InvalidOrigin::Host
+            | InvalidOrigin::Port
+            | InvalidOrigin::Socket => error.to_string(),
+        };
+        mistakes.add("checkpoint.endpoint", text);
+    }
+    // Whoever only reads the trail needs no key, and may not read it.
+    let Some(path) = checkpoint
+        .key_file
+        .as_ref()
+        .filter(|_| needs == Needs::Origin)
+    else {
+        return;
+    };
+    match (seal::keys::read(path), &checkpoint.name) {
+        (Err(error), _) => {
+            mistakes.add("checkpoint.key_file", crate::telemetry::with_causes(&error))
+        }
+        (Ok(signers), Some(name)) if signers.name() != name => {
+            let text = format!(
+                "the keys of `checkpoint.key_file` are named `{}`",
+                signers.name()
+            );
+            mistakes.add("checkpoint.name", text);
+        }
+        (Ok(_), _) => {}
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use serde::Deserialize;
 
 /// `[origin]`.
@@ -130,6 +130,24 @@ impl Origin {
             authority,
             host,
         })
+    }
+
+    /// Reads `http://HOST[:PORT]/PATH` or `https://…`: an origin, and what is asked of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_with_path(url: &str) -> Result<(Self, PathAndQuery), InvalidOrigin> {
+        let (scheme, rest) = url.split_once("://").ok_or(InvalidOrigin::Scheme)?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let origin = Self::parse(&format!("{scheme}://{authority}"))?;
+        let path = if path.is_empty() { "/" } else { path };
+        // A fragment is never sent.
+        if path.contains('#') {
+            return Err(InvalidOrigin::Path);
+        }
+        let path = path.parse().map_err(|_| InvalidOrigin::Path)?;
+        Ok((origin, path))
     }
 
     fn parse_socket(path: &str) -> Result<Self, InvalidOrigin> {

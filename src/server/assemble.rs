@@ -17,13 +17,15 @@ use super::listen::body::ClientBody;
 use super::listen::metrics::Metrics;
 use super::listen::pace::Pace;
 use super::listen::{Limits, Peer, Shared};
-use crate::audit::{self, AuditLog};
+use crate::audit::seal::Sealing;
+use crate::audit::{self, AuditLog, Seal};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::guard::{self, GuardLayer, Replay};
 use crate::identity::{self, Through};
 use crate::proxy::fields::Hop;
 use crate::proxy::{self, Forward};
+use crate::telemetry;
 
 /// What the guard calls, and what it asks about credentials.
 pub(super) type Origins = Forward<Replay<ClientBody>>;
@@ -57,8 +59,14 @@ pub(super) async fn open_trail(
     let database = &config.database;
     // Nobody else takes care of a file.
     let migrate = database.migrate || database.url.expose_secret().starts_with("sqlite:");
+    let sealing = sealing(config, &instance)?;
+    let open = || {
+        let mut backing = audit::backing(database, &config.audit)?;
+        backing.sealing = sealing;
+        Ok::<_, Error>(backing)
+    };
     let audit = AuditLog::start(
-        || audit::backing(database, &config.audit).map_err(Error::from),
+        open,
         &config.audit,
         Arc::new(SystemClock),
         &instance,
@@ -74,6 +82,40 @@ pub(super) async fn open_trail(
         return Err(Error::Outdated(trouble.message.clone()));
     }
     Ok(audit)
+}
+
+/// How the trail is sealed, if there are keys for it.
+fn sealing(config: &Config, instance: &str) -> Result<Seal, Error> {
+    let checkpoint = &config.checkpoint;
+    let default_name = format!("key-backup-gateway/{}", key_name(instance));
+    let signers = match checkpoint.signers(&config.database, &default_name) {
+        Ok(Some(signers)) => signers,
+        Ok(None) => {
+            tracing::warn!(
+                "records are not sealed: make a key with `key-backup-gateway audit keygen`, and name its file \
+                 in checkpoint.key_file"
+            );
+            return Ok(Seal::No);
+        }
+        // The folder of the database may come back, and so do we.
+        Err(error) if checkpoint.key_file.is_none() && error.is_file() => {
+            return Ok(Seal::Failed(telemetry::with_causes(&error)));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Seal::Yes(Box::new(Sealing {
+        database: config.database.clone(),
+        signers,
+        interval: checkpoint.interval,
+        file: checkpoint.file.clone(),
+        endpoint: super::checkpoint_endpoint(config)?,
+    })))
+}
+
+/// What of a host's name a key may be named.
+fn key_name(instance: &str) -> String {
+    let is_odd = |char: char| char.is_whitespace() || char.is_control() || char == '+';
+    instance.replace(is_odd, "-")
 }
 
 pub(super) fn guard(

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::CertificateError;
-use crate::audit;
+use crate::audit::{self, seal};
 use crate::config::Listen;
 use crate::proxy::{self, InvalidOrigin};
 
@@ -24,6 +24,9 @@ pub enum Error {
         /// Why.
         source: CertificateError,
     },
+    /// The keys that sign checkpoints cannot be used.
+    #[error("checkpoint.key_file")]
+    Key(#[from] seal::keys::KeyError),
     /// The trail cannot be opened.
     #[error(transparent)]
     Open(#[from] audit::OpenError),
@@ -62,6 +65,7 @@ impl Error {
             Self::Origin(_)
             | Self::Verification(_)
             | Self::Certificate { .. }
+            | Self::Key(_)
             | Self::Open(_)
             | Self::Outdated(_) => true,
             Self::Listen { .. } | Self::System(_) => false,

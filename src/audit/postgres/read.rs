@@ -1,16 +1,19 @@
 //! Questions to the trail.
 
+use std::collections::HashMap;
+
 use sqlx::Connection;
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::PgStore;
 use crate::audit::record::{Judged, Outcome, Stored};
 use crate::audit::row::{self, Row};
-use crate::audit::store::{Error, OpenIntents, Query};
+use crate::audit::store::{Error, OpenIntents, Query, Readable};
 use crate::matrix::Action;
 
 /// A promise not to change anything.
-const BEGIN: &str = "
+pub(super) const BEGIN: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
     SET LOCAL statement_timeout = '55s';
     SET LOCAL lock_timeout = '5s';
@@ -164,6 +167,19 @@ pub(super) async fn missing(store: &PgStore, ids: &[Uuid]) -> Result<Vec<Uuid>, 
     transaction.commit().await?;
     held.release();
     Ok(missing)
+}
+
+/// The records of `ids` that there are, as far as they can be read.
+pub(super) async fn records(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Readable>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Rows<'_> = sqlx::query_as(BY_ID).bind(ids);
+    let rows = rows.persistent(false).fetch_all(connection).await?;
+    Ok(row::readable(rows))
 }
 
 type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Postgres, Row, sqlx::postgres::PgArguments>;

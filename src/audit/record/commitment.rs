@@ -5,15 +5,14 @@
 //!
 //! # Format, version 1
 //!
-//! `SHA-256(label ‖ 0x00 ‖ salt ‖ field…)`, where the label is
-//! `key-backup-gateway/commitment/v1/claimed` (`…/authenticated`, `…/client`), the salt is 16
-//! random bytes, and a field is `0x00` if it is null, else `0x01`, its length in bytes as a 32-bit
-//! big-endian integer, and its bytes. A boolean is the text `true` or `false`. A list is `0x02`,
-//! its length in elements as a 32-bit big-endian integer, and its elements as fields.
+//! `SHA-256(label ‖ 0x00 ‖ salt ‖ value…)`, where the label is
+//! `key-backup-gateway/commitment/v1/claimed` (`…/authenticated`, `…/client`), and the salt is 16
+//! random bytes. A boolean is the text `true` or `false`. What the bytes of a value are, `value.rs` says.
 
 use sha2::{Digest, Sha256};
 
 use super::Facts;
+use super::value::Values;
 
 /// A salt and what it commits to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +22,6 @@ pub struct Commitment {
     /// The salted hash.
     pub hash: Option<[u8; 32]>,
 }
-
-struct Hash(Sha256);
 
 // === impl Commitment ===
 
@@ -47,32 +44,55 @@ impl Commitment {
     /// The hash of `claimed_user` under `salt`.
     #[must_use]
     pub fn claimed_hash(salt: &[u8; 16], facts: &Facts) -> [u8; 32] {
-        Hash::new("claimed", salt)
-            .text(facts.claimed_user.as_deref())
-            .finish()
+        Self::claimed_hash_of(salt, facts.claimed_user.as_deref())
     }
 
     /// The hash of `authenticated_user`, `device_id` and `is_guest` under `salt`.
     #[must_use]
     pub fn authenticated_hash(salt: &[u8; 16], facts: &Facts) -> [u8; 32] {
-        let is_guest = facts
-            .is_guest
-            .map(|is_guest| if is_guest { "true" } else { "false" });
-        Hash::new("authenticated", salt)
-            .text(facts.authenticated_user.as_deref())
-            .text(facts.device_id.as_deref())
-            .text(is_guest)
-            .finish()
+        let (user, device) = (&facts.authenticated_user, &facts.device_id);
+        Self::authenticated_hash_of(salt, user.as_deref(), device.as_deref(), facts.is_guest)
     }
 
     /// The hash of `client_address`, `client_chain` and `user_agent` under `salt`.
     #[must_use]
     pub fn client_hash(salt: &[u8; 16], facts: &Facts) -> [u8; 32] {
-        Hash::new("client", salt)
-            .text(facts.client_address.as_deref())
-            .list(&facts.client_chain)
-            .text(facts.user_agent.as_deref())
-            .finish()
+        let (address, agent) = (&facts.client_address, &facts.user_agent);
+        Self::client_hash_of(
+            salt,
+            address.as_deref(),
+            &facts.client_chain,
+            agent.as_deref(),
+        )
+    }
+
+    pub(in crate::audit) fn claimed_hash_of(salt: &[u8; 16], user: Option<&str>) -> [u8; 32] {
+        finish(subject("claimed", salt).text(user))
+    }
+
+    pub(in crate::audit) fn authenticated_hash_of(
+        salt: &[u8; 16],
+        user: Option<&str>,
+        device: Option<&str>,
+        is_guest: Option<bool>,
+    ) -> [u8; 32] {
+        let is_guest = is_guest.map(|is_guest| if is_guest { "true" } else { "false" });
+        let mut values = subject("authenticated", salt);
+        finish(values.text(user).text(device).text(is_guest))
+    }
+
+    pub(in crate::audit) fn client_hash_of<T: AsRef<str>>(
+        salt: &[u8; 16],
+        address: Option<&str>,
+        chain: &[T],
+        agent: Option<&str>,
+    ) -> [u8; 32] {
+        finish(
+            subject("client", salt)
+                .text(address)
+                .list(chain)
+                .text(agent),
+        )
     }
 
     /// # Panics
@@ -88,42 +108,13 @@ impl Commitment {
     }
 }
 
-// === impl Hash ===
-
-impl Hash {
-    fn new(subject: &str, salt: &[u8; 16]) -> Self {
-        let label = Sha256::new_with_prefix("key-backup-gateway/commitment/v1/");
-        Self(
-            label
-                .chain_update(subject)
-                .chain_update([0])
-                .chain_update(salt),
-        )
-    }
-
-    fn text(self, text: Option<&str>) -> Self {
-        Self(match text {
-            None => self.0.chain_update([0]),
-            Some(text) => self
-                .0
-                .chain_update([1])
-                .chain_update(length(text.len()))
-                .chain_update(text),
-        })
-    }
-
-    fn list(self, list: &[String]) -> Self {
-        let list_head = self.0.chain_update([2]).chain_update(length(list.len()));
-        list.iter()
-            .fold(Self(list_head), |hash, text| hash.text(Some(text)))
-    }
-
-    fn finish(self) -> [u8; 32] {
-        self.0.finalize().into()
-    }
+/// The values of a subject, under its label and its salt.
+fn subject(name: &str, salt: &[u8; 16]) -> Values {
+    let mut values = Values::of(&format!("key-backup-gateway/commitment/v1/{name}"));
+    values.raw(salt);
+    values
 }
 
-/// Fields are cut long before this saturates.
-fn length(length: usize) -> [u8; 4] {
-    u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
+fn finish(values: &Values) -> [u8; 32] {
+    Sha256::digest(values.as_bytes()).into()
 }

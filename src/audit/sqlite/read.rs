@@ -1,12 +1,14 @@
 //! Questions to the trail.
 
-use sqlx::sqlite::SqliteArguments;
+use std::collections::HashMap;
+
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use uuid::Uuid;
 
 use super::SqliteStore;
 use crate::audit::record::{Judged, Outcome, Stored};
 use crate::audit::row::{self, Row};
-use crate::audit::store::{Error, OpenIntents, Query};
+use crate::audit::store::{Error, OpenIntents, Query, Readable};
 use crate::matrix::Action;
 
 /// The columns of [`Row`], then `rest`.
@@ -122,8 +124,17 @@ pub(super) async fn missing(store: &SqliteStore, ids: &[Uuid]) -> Result<Vec<Uui
         .await?)
 }
 
+/// The records of `ids` that there are, as far as they can be read.
+pub(super) async fn records(
+    connection: &mut SqliteConnection,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Readable>, Error> {
+    let rows: Rows<'_> = sqlx::query_as(BY_ID).bind(list(ids));
+    Ok(row::readable(rows.fetch_all(connection).await?))
+}
+
 /// One JSON text.
-fn list(ids: &[Uuid]) -> String {
+pub(super) fn list(ids: &[Uuid]) -> String {
     let ids: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
     serde_json::json!(ids).to_string()
 }

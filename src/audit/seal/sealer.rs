@@ -1,0 +1,279 @@
+//! The task that seals, publishes, and watches over both.
+//!
+//! Every gateway that has the key runs one; the lock of the tree head lets one seal at a time, and which does not
+//! matter: each step begins with what the database says, and trusts nothing of it that is not signed.
+
+mod canary;
+pub(super) mod fork;
+mod patrol;
+mod publisher;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use self::canary::Canary;
+use self::fork::Fork;
+use self::patrol::Patrol;
+use self::publisher::Publisher;
+use super::Sealing;
+use super::metrics::Metrics;
+use super::note::TreeHead;
+use super::step::{Broken, Plan, Planner};
+use crate::audit::health::{Board, Part, Trouble, chain};
+use crate::audit::record::{Facts, Kind, Stamp};
+use crate::audit::store::{Error, Progress, Store};
+use crate::audit::writer::Job;
+
+/// Between two looks at what arrived: a record is sealed well within a second.
+const TICK: Duration = Duration::from_millis(300);
+/// How many records a step seals. It takes some 50 ms, and 10 MB.
+const BATCH: u32 = 4096;
+/// How long the last steps may take when the gateway stops.
+const LAST_STEPS: Duration = Duration::from_secs(5);
+
+/// The task's state.
+pub(in crate::audit) struct Sealer {
+    store: Arc<dyn Store>,
+    planner: Planner,
+    publisher: Publisher,
+    canary: Canary,
+    fork: Fork,
+    patrol: Patrol,
+    board: Board,
+    metrics: Metrics,
+    stamp: Arc<Stamp>,
+    jobs: mpsc::WeakSender<Job>,
+    /// Nothing is sealed any more until the gateway is started again.
+    broken: Option<Broken>,
+    /// The keys were compared with those that signed before.
+    has_compared_keys: bool,
+    is_failing: bool,
+}
+
+/// What the sealer shares with the rest of the trail.
+pub(in crate::audit) struct Surroundings {
+    pub(in crate::audit) board: Board,
+    pub(in crate::audit) metrics: Metrics,
+    pub(in crate::audit) stamp: Arc<Stamp>,
+    /// Where its own records go: the way of all others.
+    pub(in crate::audit) jobs: mpsc::WeakSender<Job>,
+}
+
+// === impl Sealer ===
+
+impl Sealer {
+    pub(in crate::audit) fn new(
+        sealing: Sealing,
+        store: Arc<dyn Store>,
+        surroundings: Surroundings,
+    ) -> Self {
+        let interval = TimeDelta::from_std(sealing.interval).unwrap_or(TimeDelta::MAX);
+        let Surroundings {
+            board,
+            metrics,
+            stamp,
+            jobs,
+        } = surroundings;
+        Self {
+            planner: Planner::new(sealing.signers, interval),
+            publisher: Publisher::new(sealing.file, sealing.endpoint),
+            canary: Canary::new(sealing.interval),
+            fork: Fork::default(),
+            patrol: Patrol::default(),
+            store,
+            board,
+            metrics,
+            stamp,
+            jobs,
+            broken: None,
+            has_compared_keys: false,
+            is_failing: false,
+        }
+    }
+
+    /// Until it is told to stop; then everything that is there is sealed, and signed, once more.
+    pub(in crate::audit) async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+        loop {
+            let round = self.round(false).await;
+            self.note(round);
+            let stopped = stopping.wait_for(|stop| *stop);
+            if tokio::time::timeout(TICK, stopped).await.is_ok() {
+                break;
+            }
+        }
+        let last = tokio::time::timeout(LAST_STEPS, self.round(true)).await;
+        self.note(last.unwrap_or_else(|_| Err(Error::too_slow())));
+        let _ = tokio::time::timeout(LAST_STEPS, self.store.close()).await;
+    }
+
+    /// A store that is away is said by those who record; the canary says if nobody seals.
+    fn note(&mut self, round: Result<(), Error>) {
+        match round {
+            Err(error) if !self.is_failing => {
+                tracing::warn!(error = chain(&error), "nothing is sealed for now");
+                self.is_failing = true;
+            }
+            Ok(()) if self.is_failing => {
+                tracing::info!("records are being sealed again");
+                self.is_failing = false;
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    async fn round(&mut self, is_last: bool) -> Result<(), Error> {
+        let waiting = self.store.waiting().await?;
+        self.metrics.size(waiting.size);
+        let parted = self.look_for_fork().await?;
+        let trouble = self.broken.as_ref().or(parted.as_ref());
+        let may_seal = trouble.is_none();
+        self.board.say(Part::Sealer, trouble.map(Broken::trouble));
+        self.metrics.sealing(may_seal);
+        if may_seal {
+            let is_behind = waiting.size > waiting.checkpoint_size
+                && (is_last || waiting.checkpoint_age >= self.planner.interval.as_seconds_f64());
+            if waiting.is_pending || is_behind || is_last || !self.has_compared_keys {
+                self.seal(is_last).await?;
+            }
+            self.patrol.step(&*self.store).await?;
+        }
+        let Self {
+            publisher, planner, ..
+        } = self;
+        let failures = publisher
+            .publish(&*self.store, &planner.verifiers, &self.metrics, is_last)
+            .await?;
+        self.board.say(Part::Publisher, failures);
+        if !is_last {
+            self.canary().await?;
+        }
+        Ok(())
+    }
+
+    /// Seals until nothing waits, or something is wrong.
+    async fn seal(&mut self, is_last: bool) -> Result<(), Error> {
+        loop {
+            let mut planned: Option<Result<TreeHead, Broken>> = None;
+            let mut previous: Option<String> = None;
+            let mut count = 0;
+            let planner = &mut self.planner;
+            let mut step = |before: crate::audit::store::Before| {
+                previous.clone_from(&before.head.note);
+                match planner.plan(&before, is_last) {
+                    Ok(Some(Plan { after, head })) => {
+                        count = after.leaves.len();
+                        planned = Some(Ok(head));
+                        Some(after)
+                    }
+                    Ok(None) => None,
+                    Err(broken) => {
+                        planned = Some(Err(broken));
+                        None
+                    }
+                }
+            };
+            let progress = self.store.seal(BATCH, &mut step).await?;
+            if progress == Progress::Busy {
+                return Ok(());
+            }
+            if let Some(Err(broken)) = planned {
+                // What this version cannot read, a newer gateway may have sealed by the next round.
+                if !matches!(broken, Broken::Unreadable(_)) {
+                    self.metrics.sealing(false);
+                }
+                self.board.say(Part::Sealer, Some(broken.trouble()));
+                self.broken = Some(broken).filter(|it| !matches!(it, Broken::Unreadable(_)));
+                return Ok(());
+            }
+            self.compare_keys(previous.as_deref());
+            let Some(Ok(head)) = planned else {
+                return Ok(());
+            };
+            self.planner.seen = Some(head);
+            self.metrics.size(head.size);
+            self.metrics.sealed(count);
+            if count < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Says it in the trail if other keys sign now than signed before.
+    fn compare_keys(&mut self, note: Option<&str>) {
+        if self.has_compared_keys {
+            return;
+        }
+        self.has_compared_keys = true;
+        let now = self.planner.signers.key_ids();
+        let Some(before) = note.map(|note| self.planner.verifiers.signed_by(note)) else {
+            return;
+        };
+        if before != now {
+            let detail = json!({ "operation": "key_rotation", "before": before, "now": now });
+            self.append(Kind::Operation, Some(detail));
+        }
+    }
+
+    /// Appends a record of the sealer's own, without waiting for it; its id.
+    fn append(&self, kind: Kind, detail: Option<serde_json::Value>) -> Option<uuid::Uuid> {
+        let facts = Facts {
+            detail,
+            ..Facts::default()
+        };
+        let record = self.stamp.record(kind, facts);
+        let id = record.id;
+        let jobs = self.jobs.upgrade()?;
+        jobs.try_send(Job::queued(record)).is_ok().then_some(id)
+    }
+
+    async fn look_for_fork(&mut self) -> Result<Option<Broken>, Error> {
+        let Self {
+            fork,
+            publisher,
+            store,
+            planner,
+            ..
+        } = self;
+        let was_parted = fork.is_parted();
+        let parted = fork.look(&**store, publisher, &planner.verifiers).await?;
+        if was_parted && parted.is_none() {
+            // An operator has said that the tree goes on from where it is.
+            planner.seen = None;
+            self.broken = None;
+            tracing::info!("the tree goes on from what was restored");
+        }
+        Ok(parted)
+    }
+
+    async fn canary(&mut self) -> Result<(), Error> {
+        if self.canary.is_due() && self.broken.is_none() {
+            let id = self.append(Kind::Heartbeat, None);
+            self.canary.sent(id, Instant::now());
+        }
+        let is_well = self.board.is_well_but(&[Part::Canary]);
+        let Self {
+            canary,
+            store,
+            planner,
+            ..
+        } = self;
+        let back = canary.look(&**store, &planner.verifiers, is_well).await?;
+        if let Some(is_back) = back {
+            self.metrics.canary(is_back);
+            let trouble = (!is_back).then(|| {
+                Trouble::new(
+                    "canary_lost",
+                    "a heartbeat record did not come back in a checkpoint within the interval: what is \
+                     recorded is not what arrives in the database, or nobody seals it",
+                )
+            });
+            self.board.say(Part::Canary, trouble);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! A heartbeat goes the way of every record, and must come back, proved, over another connection.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::audit::seal::note::Verifiers;
+use crate::audit::seal::proof::{self, Tiles};
+use crate::audit::seal::{Hash, Tile};
+use crate::audit::store::{Error, Store};
+
+/// Between two heartbeats: at least once an hour something is sealed.
+const PERIOD: Duration = Duration::from_hours(1);
+/// What a heartbeat may always take, however short the interval between checkpoints is: it is sealed within a
+/// second, and waits for a checkpoint.
+const LEAST: Duration = Duration::from_secs(10);
+
+/// The heartbeat that is under way, and when the next one is due.
+pub(super) struct Canary {
+    limit: Duration,
+    sent_at: Option<Instant>,
+    flying: Option<Flight>,
+}
+
+struct Flight {
+    id: Option<Uuid>,
+    since: Instant,
+    is_late: bool,
+}
+
+// === impl Canary ===
+
+impl Canary {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self {
+            limit: (2 * interval).max(LEAST),
+            sent_at: None,
+            flying: None,
+        }
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.sent_at.is_none_or(|at| at.elapsed() >= PERIOD)
+    }
+
+    /// A heartbeat was sent; `None` if it could not even be handed in.
+    pub(super) fn sent(&mut self, id: Option<Uuid>, now: Instant) {
+        self.sent_at = Some(now);
+        self.flying = Some(Flight {
+            id,
+            since: now,
+            is_late: false,
+        });
+    }
+
+    /// Whether the heartbeat has come back, if that is news. While something else is wrong, it may take as long
+    /// as that does.
+    pub(super) async fn look(
+        &mut self,
+        store: &dyn Store,
+        verifiers: &Verifiers,
+        is_well: bool,
+    ) -> Result<Option<bool>, Error> {
+        let Some(flight) = &mut self.flying else {
+            return Ok(None);
+        };
+        if let Some(id) = flight.id
+            && is_back(store, verifiers, id).await?
+        {
+            self.flying = None;
+            return Ok(Some(true));
+        }
+        if !is_well {
+            flight.since = Instant::now();
+            return Ok(None);
+        }
+        if flight.is_late || flight.since.elapsed() < self.limit {
+            return Ok(None);
+        }
+        flight.is_late = true;
+        if flight.id.is_none() {
+            // Another one, soon.
+            self.flying = None;
+            self.sent_at = None;
+        }
+        Ok(Some(false))
+    }
+}
+
+/// Whether the record is a leaf, and the newest checkpoint includes it.
+async fn is_back(store: &dyn Store, verifiers: &Verifiers, id: Uuid) -> Result<bool, Error> {
+    let leaves = store.leaves_of(&[id]).await?;
+    let Some((index, hash)) = leaves.get(&id) else {
+        return Ok(false);
+    };
+    let newest = store.newest_checkpoints(1).await?;
+    let Some(newest) = newest.first().filter(|newest| newest.size > *index) else {
+        return Ok(false);
+    };
+    let Ok(head) = verifiers.open(&newest.note) else {
+        return Ok(false);
+    };
+    let index = index.unsigned_abs();
+    let wanted: Vec<_> = proof::wanted_for_inclusion(head.size, index)
+        .into_iter()
+        .collect();
+    let tiles = store.tiles(&wanted).await?;
+    let tiles: Tiles = tiles
+        .iter()
+        .filter_map(|tile| tile.parsed())
+        .collect::<Vec<Tile>>()
+        .into_iter()
+        .collect();
+    let is_included = || {
+        let hash: Hash = hash.as_slice().try_into().ok()?;
+        let path = proof::inclusion(head.size, index, &tiles)?;
+        Some(proof::includes(&path, head.size, &head.root, index, &hash))
+    };
+    Ok(is_included().unwrap_or(false))
+}

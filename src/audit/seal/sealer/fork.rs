@@ -1,0 +1,136 @@
+//! Holds the database against what was published: a database that was rolled back must not go on as if nothing
+//! had happened.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::publisher::Publisher;
+use crate::audit::record::Kind;
+use crate::audit::seal::note::{TreeHead, Verifiers};
+use crate::audit::seal::proof::{self, Tiles};
+use crate::audit::seal::step::Broken;
+use crate::audit::store::{Error, Store};
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_hours(1);
+/// While the tree does not lead to what was published: an operator may say that it was restored.
+const SOON: Duration = Duration::from_secs(2);
+
+/// What the last look has found.
+#[derive(Default)]
+pub(super) struct Fork {
+    looked_at: Option<Instant>,
+    parted: Option<Broken>,
+}
+
+/// Whether a database leads to a checkpoint.
+pub(in crate::audit) enum Leads {
+    /// It does.
+    Yes,
+    /// It has fewer leaves.
+    Shorter(u64),
+    /// It has others.
+    Elsewhere,
+}
+
+// === impl Fork ===
+
+impl Fork {
+    pub(super) fn is_parted(&self) -> bool {
+        self.parted.is_some()
+    }
+
+    /// What is wrong, if anything is.
+    pub(super) async fn look(
+        &mut self,
+        store: &dyn Store,
+        publisher: &mut Publisher,
+        verifiers: &Verifiers,
+    ) -> Result<Option<Broken>, Error> {
+        let period = if self.is_parted() { SOON } else { PERIOD };
+        if self.looked_at.is_some_and(|at| at.elapsed() < period) {
+            return Ok(self.parted.clone());
+        }
+        let mut parted = None;
+        let mut is_complete = true;
+        for outlet in publisher.outlets() {
+            let note = match outlet.newest(verifiers).await {
+                Ok(Some(note)) => note,
+                Ok(None) => continue,
+                // It is asked again, and meanwhile the publisher says so.
+                Err(error) => {
+                    outlet.failure = Some(error);
+                    is_complete = false;
+                    continue;
+                }
+            };
+            let Ok(head) = verifiers.open(&note) else {
+                continue;
+            };
+            let name = outlet.name();
+            match leads(store, &head).await? {
+                Leads::Yes => {
+                    outlet.cursor = outlet.cursor.max(i64::try_from(head.size).ok());
+                }
+                _ if let Some(restored) = restored(store, &head).await? => {
+                    outlet.cursor = outlet.cursor.max(Some(restored));
+                }
+                Leads::Shorter(size) => {
+                    let published = head.size;
+                    parted = Some(format!(
+                        "the tree has {size} leaves, and the newest checkpoint of the {name} has \
+                         {published}: the database was rolled back, or leaves were taken out of it"
+                    ));
+                }
+                Leads::Elsewhere => {
+                    let published = head.size;
+                    parted = Some(format!(
+                        "the first {published} leaves of the tree are not those that the newest checkpoint \
+                         of the {name} has signed: the database was rewritten, or restored and added to"
+                    ));
+                }
+            }
+        }
+        let way_out = "If it was restored from a backup, `key-backup-gateway audit resume --after-restore` goes on \
+                       from there, and says so in the trail";
+        self.parted = parted.map(|text| Broken::RolledBack(format!("{text}. {way_out}")));
+        self.looked_at = is_complete.then(Instant::now);
+        Ok(self.parted.clone())
+    }
+}
+
+/// Whether the tree in `store` leads to `head`.
+pub(in crate::audit) async fn leads(store: &dyn Store, head: &TreeHead) -> Result<Leads, Error> {
+    let size = store.tree_head().await?.size.unsigned_abs();
+    if head.size > size {
+        return Ok(Leads::Shorter(size));
+    }
+    if head.size == 0 {
+        return Ok(Leads::Yes);
+    }
+    let wanted: Vec<_> = proof::wanted_for_root(head.size).into_iter().collect();
+    let stored = store.tiles(&wanted).await?;
+    let tiles: Tiles = stored.iter().filter_map(|tile| tile.parsed()).collect();
+    let root = proof::root_at(head.size, &tiles);
+    Ok(if root == Some(head.root) {
+        Leads::Yes
+    } else {
+        Leads::Elsewhere
+    })
+}
+
+/// From which size on the tree was continued, if a record says that this checkpoint was lost in a restore.
+async fn restored(store: &dyn Store, head: &TreeHead) -> Result<Option<i64>, Error> {
+    let Some(stored) = store.lost(head.size, head.root).await? else {
+        return Ok(None);
+    };
+    let detail = stored.record.facts.detail.unwrap_or(Value::Null);
+    let lost = &detail["lost_checkpoint"];
+    let is_named = stored.record.kind == Kind::Operation
+        && detail["operation"] == "resume"
+        && lost["size"] == head.size
+        && lost["root"] == hex::encode(head.root);
+    Ok(detail["restored_size"].as_i64().filter(|_| is_named))
+}

@@ -1,0 +1,91 @@
+"""Whatever is done to a sealed trail, both verifiers find it, and name it rightly."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from .columns import CHANGES, COLUMNS
+from .exports import EXPORTS
+from .papers import Forgery, Paper
+from .proofs import PROOFS
+from .resigned import RESIGNED
+from .rows import ROWS
+from .table import Table
+from .tree import TREE
+from .verifiers import verify
+from .world import Expected, Sealed, Tampering, World
+
+
+def named(made: Tampering | Forgery) -> str:
+    return made.name
+
+
+@pytest.fixture
+def newest(sealed: Sealed, tmp_path: Path) -> Path:
+    """The newest checkpoint, as somebody keeps it elsewhere."""
+    file = tmp_path / "newest.txt"
+    assert sealed.trail.head.note is not None
+    file.write_text(sealed.trail.head.note.text)
+    return file
+
+
+def test_every_column_has_a_case(sealed: Sealed) -> None:
+    assert sealed.store.columns(sealed.url, "audit_record") == set(CHANGES)
+
+
+@pytest.mark.parametrize("tampering", [*COLUMNS, *ROWS, *TREE], ids=named)
+def test_it_is_found_in_a_database(sealed: Sealed, tampering: Tampering, seed: int, table: Table) -> None:
+    world = World(sealed, random.Random(f"{seed} {sealed.store.name} {tampering.name}"))
+    expected = tampering.do(world)
+    with sealed.store.copy(sealed.url) as url:
+        sealed.store.run(url, world.statements)
+        said = verify("--database", url, "--public-key", sealed.public_key)
+    table.add(tampering.name, sealed.store.name, said)
+    faults = said.faults(expected)
+    assert not faults, "\n".join([f"expected: {expected}", *faults])
+
+
+@pytest.mark.parametrize("tampering", RESIGNED, ids=named)
+def test_only_a_checkpoint_from_outside_shows_it(
+    sealed: Sealed, tampering: Tampering, seed: int, table: Table, newest: Path
+) -> None:
+    world = World(sealed, random.Random(f"{seed} {sealed.store.name} {tampering.name}"))
+    expected = tampering.do(world)
+    assert expected.outside is not None
+    with sealed.store.copy(sealed.url) as url:
+        sealed.store.run(url, world.statements)
+        how = ("--database", url, "--public-key", sealed.public_key)
+        alone, held = verify(*how), verify(*how, "--checkpoint", str(newest))
+    table.add(tampering.name, sealed.store.name, alone)
+    table.add(f"{tampering.name}: with --checkpoint", sealed.store.name, held)
+    faults = alone.faults(expected) + held.faults(expected.outside)
+    assert not faults, "\n".join([f"expected: {expected}", *faults])
+
+
+@pytest.mark.parametrize("forgery", [*EXPORTS, *PROOFS], ids=named)
+def test_it_is_found_in_a_file(
+    sealed: Sealed, forgery: Forgery, seed: int, table: Table, tmp_path: Path
+) -> None:
+    chance = random.Random(f"{seed} {sealed.store.name} {forgery.name}")
+    paper = Paper(sealed, chance, sealed.files[forgery.file].read_text().splitlines())
+    expected = forgery.do(paper)
+    file = tmp_path / "forged.jsonl"
+    file.write_text(paper.text)
+    how = "--proof" if forgery.file == "proof" else "--export"
+    said = verify(how, str(file), "--public-key", sealed.public_key)
+    table.add(forgery.name, sealed.store.name, said)
+    faults = said.faults(expected)
+    assert not faults, "\n".join([f"expected: {expected}", *faults])
+
+
+@pytest.mark.parametrize("what", ["database", "whole", "filtered", "proof"])
+def test_what_nobody_has_touched_is_sound(sealed: Sealed, what: str, table: Table, newest: Path) -> None:
+    where = sealed.url if what == "database" else str(sealed.files[what])
+    how = {"whole": "--export", "filtered": "--export"}.get(what, f"--{what}")
+    said = verify(how, where, "--public-key", sealed.public_key, "--checkpoint", str(newest))
+    table.add(f"nothing ({what})", sealed.store.name, said)
+    faults = said.faults(Expected(None))
+    assert not faults, "\n".join(faults)
