@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::ExposeSecret;
 
 use super::seal::Sealing;
-use super::store::{self, OpenError, Store};
+use super::store::{self, OpenError, Store, TreeStore};
 use super::{Config, Durability};
 
 /// Whether a store may be made where there is none.
@@ -104,7 +104,7 @@ pub fn backing(database: &store::Config, config: &Config) -> Result<Backing, Ope
 /// # Panics
 ///
 /// Outside of a Tokio runtime. The store belongs to that runtime: use it in no other.
-pub fn open(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+pub fn open(config: &store::Config) -> Result<Arc<dyn TreeStore>, OpenError> {
     open_for(Purpose::Write, config)
 }
 
@@ -141,11 +141,11 @@ fn spooling(scheme: Scheme, config: &Config) -> Result<Spooling, OpenError> {
 /// # Panics
 ///
 /// As [`open`].
-pub fn open_existing(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+pub fn open_existing(config: &store::Config) -> Result<Arc<dyn TreeStore>, OpenError> {
     open_for(Purpose::Read, config)
 }
 
-fn open_for(purpose: Purpose, config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+fn open_for(purpose: Purpose, config: &store::Config) -> Result<Arc<dyn TreeStore>, OpenError> {
     match scheme(config)? {
         Scheme::Sqlite => open_sqlite(purpose, config),
         Scheme::Postgres => open_postgres(config),
@@ -181,7 +181,7 @@ fn check_sqlite(config: &store::Config) -> Result<(), OpenError> {
 }
 
 #[cfg(feature = "sqlite")]
-fn open_sqlite(purpose: Purpose, config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+fn open_sqlite(purpose: Purpose, config: &store::Config) -> Result<Arc<dyn TreeStore>, OpenError> {
     Ok(Arc::new(match purpose {
         Purpose::Write => super::sqlite::SqliteStore::open(config)?,
         Purpose::Read => super::sqlite::SqliteStore::open_existing(config)?,
@@ -194,7 +194,7 @@ fn check_sqlite(_: &store::Config) -> Result<(), OpenError> {
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn open_sqlite(_: Purpose, _: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+fn open_sqlite(_: Purpose, _: &store::Config) -> Result<Arc<dyn TreeStore>, OpenError> {
     Err(OpenError::url("needs a build with the feature `sqlite`"))
 }
 
@@ -204,7 +204,7 @@ fn check_postgres(config: &store::Config) -> Result<Vec<String>, OpenError> {
 }
 
 #[cfg(feature = "postgres")]
-fn open_postgres(config: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+fn open_postgres(config: &store::Config) -> Result<Arc<dyn TreeStore>, OpenError> {
     Ok(Arc::new(super::postgres::PgStore::open(config)?))
 }
 
@@ -214,6 +214,6 @@ fn check_postgres(_: &store::Config) -> Result<Vec<String>, OpenError> {
 }
 
 #[cfg(not(feature = "postgres"))]
-fn open_postgres(_: &store::Config) -> Result<Arc<dyn Store>, OpenError> {
+fn open_postgres(_: &store::Config) -> Result<Arc<dyn TreeStore>, OpenError> {
     Err(OpenError::url("needs a build with the feature `postgres`"))
 }

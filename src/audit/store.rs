@@ -42,7 +42,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// [`Error::Outdated`] or [`Error::Newer`] if a table is missing. Only `append` refuses records
 /// ([`Error::Refused`]), only `migrate` says [`Error::Migrate`], and only what gives records back
 /// [`Error::Unreadable`].
-pub trait Store: Tree {
+pub trait Store: Send + Sync + 'static {
     /// Appends a batch, in one statement.
     fn append<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, Result<(), Error>>;
 
@@ -101,6 +101,11 @@ pub trait Store: Tree {
     /// Closes all connections.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
+
+/// A store that keeps the tree over its records, too.
+pub trait TreeStore: Store + Tree {}
+
+impl<S: Store + Tree> TreeStore for S {}
 
 /// A run of which nothing more is heard.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 use key_backup_gateway::audit::export::{Csv, Table, exchange, write_jsonl};
 use key_backup_gateway::audit::record::Stored;
-use key_backup_gateway::audit::store::{Query, Store};
+use key_backup_gateway::audit::store::{Query, TreeStore};
 use key_backup_gateway::clock::{Clock as _, SystemClock};
 use uuid::Uuid;
 
@@ -157,7 +157,7 @@ impl Show {
 }
 
 /// The exchange that the record `id` belongs to, or that record alone if it belongs to none.
-async fn of_record(store: &dyn Store, id: Uuid) -> anyhow::Result<Vec<Stored>> {
+async fn of_record(store: &dyn TreeStore, id: Uuid) -> anyhow::Result<Vec<Stored>> {
     let query = Query {
         before: id.as_u128().checked_add(1).map(Uuid::from_u128),
         limit: 1,
@@ -177,7 +177,7 @@ async fn of_record(store: &dyn Store, id: Uuid) -> anyhow::Result<Vec<Stored>> {
 /// Opens the trail, lets `reader` read it, and closes it again.
 fn read(
     database: Database,
-    reader: impl AsyncFnOnce(Arc<dyn Store>) -> anyhow::Result<()>,
+    reader: impl AsyncFnOnce(Arc<dyn TreeStore>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let config = database.load()?;
     small_runtime()?.block_on(async {

@@ -12,7 +12,7 @@ use super::{COUNT, FIELDS, escaped_json, values};
 use crate::audit::record::Stored;
 use crate::audit::seal::proof::{self, Tiles};
 use crate::audit::seal::{Hash, TreeHead};
-use crate::audit::store::{Error, Store};
+use crate::audit::store::{Error, TreeStore};
 
 /// The names of the fields that a line of an export has beyond [`FIELDS`].
 pub const SEALED_FIELDS: [&str; 6] = [
@@ -42,7 +42,7 @@ pub struct Line<'a> {
 
 /// Makes audit paths in the tree of one checkpoint.
 pub struct Prover {
-    store: Arc<dyn Store>,
+    store: Arc<dyn TreeStore>,
     head: TreeHead,
     tiles: Tiles,
 }
@@ -107,7 +107,7 @@ fn sealed_values(line: &Line<'_>) -> [Value; 6] {
 impl Prover {
     /// Proofs for the checkpoint of `head`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, head: TreeHead) -> Self {
+    pub fn new(store: Arc<dyn TreeStore>, head: TreeHead) -> Self {
         Self {
             store,
             head,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::sealed::{Line, Prover, sealed_json};
 use crate::audit::record::Stored;
 use crate::audit::seal::TreeHead;
-use crate::audit::store::{self, Query, Readable, Store, StoredCheckpoint, StoredLeaf};
+use crate::audit::store::{self, Query, Readable, StoredCheckpoint, StoredLeaf, TreeStore};
 use crate::audit::verify::{Exported, PROOF_FORMAT};
 
 /// How many records are asked for at once.
@@ -65,7 +65,7 @@ struct Counts {
 ///
 /// If the store cannot be read, or the output fails.
 pub async fn trail(
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn TreeStore>,
     query: &Query,
     filter: Option<Value>,
     exported_at: &str,
@@ -103,7 +103,7 @@ pub async fn trail(
 /// # Errors
 ///
 /// If there is none, or it is not sealed yet, or the store cannot be read.
-pub async fn prove(store: &Arc<dyn Store>, id: Uuid) -> Result<String, Error> {
+pub async fn prove(store: &Arc<dyn TreeStore>, id: Uuid) -> Result<String, Error> {
     let newest = store.newest_checkpoints(1).await?.into_iter().next();
     let mut records = store.exchange(id).await?;
     if records.is_empty() {
@@ -148,7 +148,7 @@ pub async fn prove(store: &Arc<dyn Store>, id: Uuid) -> Result<String, Error> {
 }
 
 /// The record `id` alone.
-async fn one(store: &dyn Store, id: Uuid) -> Result<Vec<Stored>, store::Error> {
+async fn one(store: &dyn TreeStore, id: Uuid) -> Result<Vec<Stored>, store::Error> {
     let query = Query {
         before: id.as_u128().checked_add(1).map(Uuid::from_u128),
         limit: 1,
@@ -165,7 +165,7 @@ fn head(checkpoint: &StoredCheckpoint) -> Option<TreeHead> {
 }
 
 struct Writer<'a> {
-    store: &'a Arc<dyn Store>,
+    store: &'a Arc<dyn TreeStore>,
     head: Option<TreeHead>,
     counts: Counts,
     sink: &'a mut dyn Sink,
@@ -309,7 +309,7 @@ impl Writer<'_> {
 type Fetched = tokio::task::JoinHandle<Result<Vec<StoredLeaf>, store::Error>>;
 
 /// The next page comes while this one is written.
-fn fetch(store: &Arc<dyn Store>, from: u64) -> Fetched {
+fn fetch(store: &Arc<dyn TreeStore>, from: u64) -> Fetched {
     let store = Arc::clone(store);
     tokio::spawn(async move { store.leaves(from, PAGE).await })
 }

@@ -6,7 +6,7 @@ use super::note::{TreeHead, Verifiers};
 use super::outlet::notes_in;
 use super::sealer::fork::{Leads, leads};
 use crate::audit::record::{Facts, Kind, Stamp};
-use crate::audit::store::{Error, Store};
+use crate::audit::store::{Error, TreeStore};
 
 /// What was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct LostCheckpoint {
 ///
 /// If the store fails.
 pub async fn resume(
-    store: &dyn Store,
+    store: &dyn TreeStore,
     stamp: &Stamp,
     verifiers: &Verifiers,
     texts: &[String],

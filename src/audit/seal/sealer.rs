@@ -26,7 +26,7 @@ use super::note::TreeHead;
 use super::step::{Broken, Plan, Planner};
 use crate::audit::health::{Board, Part, Trouble, chain};
 use crate::audit::record::{Facts, Kind, Stamp};
-use crate::audit::store::{Error, Progress, Store};
+use crate::audit::store::{Error, Progress, TreeStore};
 use crate::audit::writer::Job;
 
 /// Between two looks at what arrived: a record is sealed well within a second.
@@ -38,7 +38,7 @@ const LAST_STEPS: Duration = Duration::from_secs(5);
 
 /// The task's state.
 pub(in crate::audit) struct Sealer {
-    store: Arc<dyn Store>,
+    store: Arc<dyn TreeStore>,
     planner: Planner,
     publisher: Publisher,
     canary: Canary,
@@ -69,7 +69,7 @@ pub(in crate::audit) struct Surroundings {
 impl Sealer {
     pub(in crate::audit) fn new(
         sealing: Sealing,
-        store: Arc<dyn Store>,
+        store: Arc<dyn TreeStore>,
         surroundings: Surroundings,
     ) -> Self {
         let interval = TimeDelta::from_std(sealing.interval).unwrap_or(TimeDelta::MAX);

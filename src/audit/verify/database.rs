@@ -12,7 +12,7 @@ use super::leaf::{Seen, Told};
 use super::{Error, Finding, Progress, Report, outside};
 use crate::audit::record::leaf::LeafHasher;
 use crate::audit::seal::{Hash, TILE_WIDTH, Tile, TreeHead, Verifiers};
-use crate::audit::store::{self, Store, StoredHead, StoredLeaf, StoredTile};
+use crate::audit::store::{self, StoredHead, StoredLeaf, StoredTile, TreeStore};
 
 /// How many leaves are asked for at once: whole tiles.
 const PAGE: u32 = 4096;
@@ -23,7 +23,7 @@ const UNSEALED: u32 = 1000;
 
 /// A walk along the leaves of a database.
 struct Walk<'a> {
-    store: &'a Arc<dyn Store>,
+    store: &'a Arc<dyn TreeStore>,
     verifiers: &'a Verifiers,
     check: Check,
     /// How many leaves there must be.
@@ -50,7 +50,7 @@ struct Page {
 ///
 /// Outside of a Tokio runtime with several threads.
 pub async fn database(
-    store: Arc<dyn Store>,
+    store: Arc<dyn TreeStore>,
     verifiers: &Verifiers,
     outside: &[(String, String)],
     progress: &Progress<'_>,
@@ -289,7 +289,7 @@ impl Walk<'_> {
 
 type Fetched = tokio::task::JoinHandle<Result<Page, store::Error>>;
 
-fn fetch(store: &Arc<dyn Store>, from: u64) -> Fetched {
+fn fetch(store: &Arc<dyn TreeStore>, from: u64) -> Fetched {
     let store = Arc::clone(store);
     tokio::spawn(async move {
         let tiles = PAGE / u32::try_from(TILE_WIDTH).unwrap_or(PAGE);

@@ -135,24 +135,39 @@ impl Line<'_> {
         path.iter().map(|text| bytes(text.as_str())).collect()
     }
 
+    /// The canonical bytes of its leaf, for the vectors.
+    #[cfg(test)]
+    fn leaf_bytes(&self, hasher: &mut LeafHasher) -> Option<Vec<u8>> {
+        let leaf = self.leaf().ok()?;
+        Some(hasher.bytes(&leaf).to_vec())
+    }
+
     /// What it says of its own leaf.
     pub(super) fn summary(&self, hasher: &mut LeafHasher) -> Result<Summary, Odd> {
-        let text = |text: &Option<Text<'_>>, field| text.as_ref().map(|_| ()).ok_or(field);
-        text(&self.kind, "kind")?;
-        let stored_at = micros(&self.stored_at).ok_or("stored_at")?;
-        let recorded_at = micros(&self.recorded_at).ok_or("recorded_at")?;
-        let run_id = optional_id(&self.run_id, "run_id")?.ok_or("run_id")?;
-        let exchange_id = optional_id(&self.exchange_id, "exchange_id")?;
-        let empty = Vec::new();
-        let leaf = Leaf {
+        let leaf = self.leaf()?;
+        let (unfit, erased) = self.fits(&leaf)?;
+        Ok(Summary {
+            hash: hasher.hash(&leaf),
+            recorded_at: leaf.recorded_at,
+            stored_at: leaf.stored_at,
+            run_id: leaf.run_id,
+            exchange_id: leaf.exchange_id,
+            phase: leaf.phase.and_then(Phase::parse),
+            unfit,
+            erased,
+        })
+    }
+
+    fn leaf(&self) -> Result<Leaf<'_, Text<'_>>, Odd> {
+        Ok(Leaf {
             id: self.record_id().ok_or("id")?,
-            kind: self.kind.as_ref().map_or("", Text::as_str),
-            exchange_id,
+            kind: str(&self.kind).ok_or("kind")?,
+            exchange_id: optional_id(&self.exchange_id, "exchange_id")?,
             phase: str(&self.phase),
-            recorded_at,
-            stored_at,
+            recorded_at: micros(&self.recorded_at).ok_or("recorded_at")?,
+            stored_at: micros(&self.stored_at).ok_or("stored_at")?,
             instance: str(&self.instance).ok_or("instance")?,
-            run_id,
+            run_id: optional_id(&self.run_id, "run_id")?.ok_or("run_id")?,
             version: str(&self.version).ok_or("version")?,
             action: str(&self.action),
             event_type: str(&self.event_type),
@@ -164,7 +179,7 @@ impl Line<'_> {
             client: optional_bytes(&self.client_commitment, "client_commitment")?,
             preference: str(&self.preference),
             verdict: str(&self.verdict),
-            violations: self.violations.as_ref().unwrap_or(&empty),
+            violations: self.violations.as_deref().ok_or("violations")?,
             outcome: str(&self.outcome),
             origin_status: self.origin_status,
             errcode: str(&self.errcode),
@@ -173,17 +188,6 @@ impl Line<'_> {
             body_sha256: optional_bytes(&self.body_sha256, "body_sha256")?,
             duration_us: self.duration_us,
             detail: self.detail.as_ref(),
-        };
-        let (unfit, erased) = self.fits(&leaf)?;
-        Ok(Summary {
-            hash: hasher.hash(&leaf),
-            recorded_at,
-            stored_at,
-            run_id,
-            exchange_id,
-            phase: leaf.phase.and_then(Phase::parse),
-            unfit,
-            erased,
         })
     }
 
@@ -202,8 +206,11 @@ impl Line<'_> {
         let claimed = optional_bytes(&self.claimed_salt, "claimed_salt")?;
         let authenticated = optional_bytes(&self.authenticated_salt, "authenticated_salt")?;
         let client = optional_bytes(&self.client_salt, "client_salt")?;
-        let empty = Vec::new();
-        let chain = self.client_chain.as_ref().unwrap_or(&empty);
+        // An empty list is written as one; null stands there once the client is erased.
+        if self.client_chain.is_none() && client.is_some() {
+            return Err("client_chain");
+        }
+        let chain = self.client_chain.as_deref().unwrap_or_default();
         let (user, device) = (str(&self.authenticated_user), str(&self.device_id));
         let (address, agent) = (str(&self.client_address), str(&self.user_agent));
         Ok(first_of([
@@ -313,6 +320,9 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let month = (month + 9) % 12;
     365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468
 }
+
+#[cfg(test)]
+mod vectors;
 
 #[cfg(test)]
 mod tests {

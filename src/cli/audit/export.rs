@@ -7,7 +7,7 @@ use chrono::SecondsFormat;
 use clap::{Args, ValueEnum};
 use key_backup_gateway::audit::export::{self, Csv, Line, Sink, write_sealed};
 use key_backup_gateway::audit::record::{Facts, Kind};
-use key_backup_gateway::audit::store::Store;
+use key_backup_gateway::audit::store::TreeStore;
 use key_backup_gateway::clock::{Clock as _, SystemClock};
 use serde_json::json;
 
@@ -81,7 +81,7 @@ impl Export {
 }
 
 async fn write(
-    store: &Arc<dyn Store>,
+    store: &Arc<dyn TreeStore>,
     query: &key_backup_gateway::audit::store::Query,
     filter: Option<serde_json::Value>,
     at: &str,
@@ -94,7 +94,7 @@ async fn write(
 }
 
 /// Says in the trail that it was exported. Whoever may only read exports all the same, and is told.
-async fn record(store: &dyn Store, what: serde_json::Value) {
+async fn record(store: &dyn TreeStore, what: serde_json::Value) {
     let facts = Facts {
         detail: Some(what),
         ..Facts::default()

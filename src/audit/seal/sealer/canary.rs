@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::audit::seal::note::Verifiers;
 use crate::audit::seal::proof::{self, Tiles};
 use crate::audit::seal::{Hash, Tile};
-use crate::audit::store::{Error, Store};
+use crate::audit::store::{Error, TreeStore};
 
 /// Between two heartbeats: at least once an hour something is sealed.
 const PERIOD: Duration = Duration::from_hours(1);
@@ -58,7 +58,7 @@ impl Canary {
     /// as that does.
     pub(super) async fn look(
         &mut self,
-        store: &dyn Store,
+        store: &dyn TreeStore,
         verifiers: &Verifiers,
         is_well: bool,
     ) -> Result<Option<bool>, Error> {
@@ -89,7 +89,7 @@ impl Canary {
 }
 
 /// Whether the record is a leaf, and the newest checkpoint includes it.
-async fn is_back(store: &dyn Store, verifiers: &Verifiers, id: Uuid) -> Result<bool, Error> {
+async fn is_back(store: &dyn TreeStore, verifiers: &Verifiers, id: Uuid) -> Result<bool, Error> {
     let leaves = store.leaves_of(&[id]).await?;
     let Some((index, hash)) = leaves.get(&id) else {
         return Ok(false);

@@ -11,7 +11,7 @@ use crate::audit::record::Kind;
 use crate::audit::seal::note::{TreeHead, Verifiers};
 use crate::audit::seal::proof::{self, Tiles};
 use crate::audit::seal::step::Broken;
-use crate::audit::store::{Error, Store};
+use crate::audit::store::{Error, TreeStore};
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_hours(1);
@@ -45,7 +45,7 @@ impl Fork {
     /// What is wrong, if anything is.
     pub(super) async fn look(
         &mut self,
-        store: &dyn Store,
+        store: &dyn TreeStore,
         publisher: &mut Publisher,
         verifiers: &Verifiers,
     ) -> Result<Option<Broken>, Error> {
@@ -102,7 +102,10 @@ impl Fork {
 }
 
 /// Whether the tree in `store` leads to `head`.
-pub(in crate::audit) async fn leads(store: &dyn Store, head: &TreeHead) -> Result<Leads, Error> {
+pub(in crate::audit) async fn leads(
+    store: &dyn TreeStore,
+    head: &TreeHead,
+) -> Result<Leads, Error> {
     let size = store.tree_head().await?.size.unsigned_abs();
     if head.size > size {
         return Ok(Leads::Shorter(size));
@@ -122,7 +125,7 @@ pub(in crate::audit) async fn leads(store: &dyn Store, head: &TreeHead) -> Resul
 }
 
 /// From which size on the tree was continued, if a record says that this checkpoint was lost in a restore.
-async fn restored(store: &dyn Store, head: &TreeHead) -> Result<Option<i64>, Error> {
+async fn restored(store: &dyn TreeStore, head: &TreeHead) -> Result<Option<i64>, Error> {
     let Some(stored) = store.lost(head.size, head.root).await? else {
         return Ok(None);
     };

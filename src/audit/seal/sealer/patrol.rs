@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::audit::store::{Error, Store};
+use crate::audit::store::{Error, TreeStore};
 
 /// How many records are looked at in a step: some 30 ms of the database's time.
 const LOOK: u32 = 10_000;
@@ -25,7 +25,7 @@ pub(super) struct Patrol {
 // === impl Patrol ===
 
 impl Patrol {
-    pub(super) async fn step(&mut self, store: &dyn Store) -> Result<(), Error> {
+    pub(super) async fn step(&mut self, store: &dyn TreeStore) -> Result<(), Error> {
         if self.next_at.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use crate::audit::health::Trouble;
 use crate::audit::seal::metrics::Metrics;
 use crate::audit::seal::note::Verifiers;
 use crate::audit::seal::outlet::{Endpoint, Outlet};
-use crate::audit::store::{Error, Store, StoredCheckpoint};
+use crate::audit::store::{Error, StoredCheckpoint, TreeStore};
 
 /// How many checkpoints are brought in one go.
 const BATCH: u32 = 200;
@@ -45,7 +45,7 @@ impl Publisher {
     /// Publishes what the database has beyond each outlet's cursor. What is wrong, if anything is.
     pub(super) async fn publish(
         &mut self,
-        store: &dyn Store,
+        store: &dyn TreeStore,
         verifiers: &Verifiers,
         metrics: &Metrics,
         is_last: bool,
@@ -87,7 +87,7 @@ impl Publisher {
 
 async fn bring(
     outlet: &mut Outlet,
-    store: &dyn Store,
+    store: &dyn TreeStore,
     verifiers: &Verifiers,
     newest: &StoredCheckpoint,
 ) -> Result<(), Error> {
@@ -114,7 +114,11 @@ async fn bring(
 }
 
 /// For how long the oldest checkpoint that `outlet` lacks has waited, in seconds.
-async fn lag(outlet: &Outlet, store: &dyn Store, newest: &StoredCheckpoint) -> Result<f64, Error> {
+async fn lag(
+    outlet: &Outlet,
+    store: &dyn TreeStore,
+    newest: &StoredCheckpoint,
+) -> Result<f64, Error> {
     let Some(cursor) = outlet.cursor.filter(|cursor| *cursor < newest.size) else {
         return Ok(0.0);
     };
