@@ -73,6 +73,28 @@ COMMENT ON COLUMN audit_lost_checkpoint.size IS 'How many leaves it has';
 COMMENT ON COLUMN audit_lost_checkpoint.root IS 'Their root hash';
 COMMENT ON COLUMN audit_lost_checkpoint.record_id IS 'The operation record that names it';
 
+-- Whoever may append to the trail may say that a record waits: gateways of an earlier version go on appending through the
+-- function below. Whoever may read the trail may read the tree. To seal is more, and is not given by itself.
+DO $$
+DECLARE
+    privilege record;
+BEGIN
+    FOR privilege IN
+        SELECT DISTINCT acl.grantee, acl.privilege_type
+        FROM pg_class, aclexplode(relacl) AS acl
+        WHERE oid = 'audit_record'::regclass AND acl.grantee <> relowner
+            AND acl.privilege_type IN ('SELECT', 'INSERT')
+    LOOP
+        EXECUTE format(
+            CASE privilege.privilege_type
+                WHEN 'INSERT' THEN 'GRANT INSERT ON audit_pending TO %s'
+                ELSE 'GRANT SELECT ON audit_pending, audit_leaf, audit_tile, audit_tree_head, audit_checkpoint, audit_lost_checkpoint TO %s'
+            END,
+            CASE privilege.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(privilege.grantee)) END);
+    END LOOP;
+END
+$$;
+
 -- As before; and a record that is new waits to be sealed.
 CREATE OR REPLACE FUNCTION audit_append(
     ids uuid[], kinds text[], exchange_ids uuid[], phases text[], recorded_ats timestamptz[],

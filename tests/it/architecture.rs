@@ -45,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "guard",
             "identity",
             "matrix",
+            "policy",
             "proxy",
             "telemetry",
         ],

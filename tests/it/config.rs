@@ -75,7 +75,11 @@ fn the_sample_names_every_key() {
         .unwrap()
         .replace("# password_file", "password_file")
         .replace("# ca_file", "ca_file")
-        .replace("# durability", "durability");
+        .replace("# durability", "durability")
+        .replace("\n# name =", "\nname =")
+        .replace("\n# key_file =", "\nkey_file =")
+        .replace("\n# file =", "\nfile =")
+        .replace("\n# endpoint =", "\nendpoint =");
     let sample: toml::Table = text.parse().unwrap();
     assert_eq!(sample.len(), sections().len());
     for (section, keys) in sections() {

@@ -68,7 +68,6 @@ def main() -> int:
 
 def report(trail: Trail | Export, others: list[Note], finding: Finding | None) -> dict[str, object]:
     records = trail.records
-    checkpoints = trail.checkpoints if isinstance(trail, Trail) else trail.notes
     return {
         "sound": finding is None,
         "records": len(records),
@@ -76,7 +75,7 @@ def report(trail: Trail | Export, others: list[Note], finding: Finding | None) -
         "unsealed": len(trail.unsealed),
         "open_intents": open_intents(records),
         "clock_disorder": clock_disorder(trail.leaves),
-        "checkpoints": len(checkpoints) + len(others),
+        "checkpoints": len(trail.notes) + len(others),
         "finding": finding.as_json() if finding else None,
     }
 

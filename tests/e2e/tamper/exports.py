@@ -27,8 +27,8 @@ def cut_within_manifest(paper: Paper) -> Expected:
 
 
 def cut_hundred(paper: Paper) -> Expected:
-    """The manifest stays, and counts them."""
-    del paper.lines[-1 - HUNDRED : -1]
+    """With what comes after the leaves. The manifest stays, and counts them."""
+    del paper.lines[paper.size - HUNDRED : -1]
     return Expected("leaf_missing", paper.size - HUNDRED)
 
 
@@ -77,6 +77,12 @@ def move_line(paper: Paper) -> Expected:
     place = paper.chance.randrange(paper.size - 1)
     paper.lines.insert(paper.size - 1, paper.lines.pop(place))
     return Expected("export_order", place)
+
+
+def move_unsealed(paper: Paper) -> Expected:
+    """The record of the export itself, which nobody has sealed yet, comes before all that are."""
+    paper.lines.insert(0, paper.lines.pop(paper.size))
+    return Expected("export_order", 0)
 
 
 def change_field(paper: Paper) -> Expected:
@@ -167,6 +173,7 @@ EXPORTS = [
     Forgery("double a line", "whole", double_line),
     Forgery("swap two lines", "whole", swap_lines),
     Forgery("move a line to the end", "whole", move_line),
+    Forgery("move what is not sealed to the front", "whole", move_unsealed),
     Forgery("change a field in a line", "whole", change_field),
     Forgery("change a user in a line", "whole", change_user),
     Forgery("add a field to a line", "whole", add_field),

@@ -41,7 +41,10 @@ def build(store: Store, folder: Path, seed: int) -> Sealed:
     module = verifier.postgres if isinstance(store, PostgresStore) else verifier.sqlite
     trail = module.load(url)
     assert len(trail.leaves) >= RECORDS and not trail.unsealed
-    return Sealed(store, url, public_key, Signer.of_file(keys), trail, _files(url, folder))
+    # To export is written down, and nobody is there to seal it: it is done to a copy.
+    with store.copy(url) as copy:
+        files = _files(copy, folder)
+    return Sealed(store, url, public_key, Signer.of_file(keys), trail, files)
 
 
 def _serve(url: str, folder: Path, checkpoint: dict[str, str], seed: int) -> None:

@@ -3,7 +3,7 @@
 use chrono::{Datelike, Months, NaiveDate, Utc};
 use key_backup_gateway::audit::postgres::PgStore;
 use key_backup_gateway::audit::record::Record;
-use key_backup_gateway::audit::store::{Error, Query, Store};
+use key_backup_gateway::audit::store::{Error, Query, Store, Tree};
 use sqlx::PgPool;
 
 use super::bench::{Bench, Gateway, all, config, full};
@@ -150,10 +150,44 @@ pub(super) async fn role(bench: &Bench, options: &str) -> String {
         .execute(&format!(
             "CREATE ROLE {name} LOGIN {options};
             GRANT SELECT, INSERT ON audit_record TO {name};
+            GRANT INSERT ON audit_pending TO {name};
             GRANT SELECT ON audit_migration TO {name}"
         ))
         .await;
     bench.url().replace("postgres@", &format!("{name}@"))
+}
+
+/// As the second migration left it.
+const WITHOUT_TREE: &str = "
+    DROP TABLE audit_pending, audit_leaf, audit_tile, audit_tree_head, audit_checkpoint,
+        audit_lost_checkpoint;
+    DELETE FROM audit_migration WHERE version >= 3
+";
+
+#[tokio::test]
+async fn a_role_that_could_append_can_while_the_tree_is_new() {
+    let bench = Bench::postgres().await;
+    let owner = bench.migrated().await;
+    let name = format!("role_{}", uuid::Uuid::now_v7().simple());
+    bench
+        .execute(&format!(
+            "CREATE ROLE {name} LOGIN;
+            GRANT SELECT, INSERT ON audit_record TO {name};
+            GRANT SELECT ON audit_migration TO {name};
+            {WITHOUT_TREE}"
+        ))
+        .await;
+    owner.migrate().await.unwrap();
+
+    let url = bench.url().replace("postgres@", &format!("{name}@"));
+    let store = PgStore::open(&config(&url)).unwrap();
+    let record = Gateway::new().record(full());
+    store.append(std::slice::from_ref(&record)).await.unwrap();
+    assert_eq!(all(&store).await, [record]);
+    // It may read the tree, and not make it grow.
+    assert!(store.waiting().await.unwrap().is_pending);
+    let denied = store.seal(1, &mut |_| None).await.unwrap_err();
+    assert_eq!(denied.code(), "store_unavailable", "{denied}");
 }
 
 #[tokio::test]

@@ -1,0 +1,1 @@
+"""Sealing under everything that goes wrong: crashes, crowds, outages, restores and tampering."""
