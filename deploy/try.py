@@ -2,17 +2,20 @@
 
 `prepare FOLDER`: writes the configuration, prints three free ports (Synapse, gateway, admin).
 `answers URL`: exit 0 if URL answers 200.
+`rewrite DATABASE COPY`: copies an SQLite database, and changes one byte of it: who wrote.
 `requests FOLDER ORIGIN GATEWAY`: registers alice at the homeserver, then sends the four requests
 through the gateway. Exit 1 if an answer is not what it should be.
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
 import json
 import secrets
 import socket
+import sqlite3
 import sys
 import urllib.parse
 from pathlib import Path
@@ -134,10 +137,22 @@ def requests(folder, origin, gateway):
     return wrong == 0
 
 
+def rewrite(database, copy):
+    """Where a row says who wrote, one letter of the name becomes another."""
+    with contextlib.closing(sqlite3.connect(database)) as source:
+        with contextlib.closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+    bytes_before = Path(copy).read_bytes()
+    # A row has the type right before the user; no index has.
+    at = bytes_before.index(b"m.key_backup@alice:localhost") + len(b"m.key_backup@")
+    Path(copy).write_bytes(bytes_before[:at] + b"m" + bytes_before[at + 1 :])
+    print(f"  byte {at} of {Path(copy).name}: @alice:localhost is now @mlice:localhost")
+
+
 def main():
     command, *arguments = sys.argv[1:]
-    done = {"prepare": prepare, "answers": answers, "requests": requests}[command](*arguments)
-    sys.exit(done is False)
+    commands = {"prepare": prepare, "answers": answers, "requests": requests, "rewrite": rewrite}
+    sys.exit(commands[command](*arguments) is False)
 
 
 if __name__ == "__main__":

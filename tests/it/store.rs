@@ -113,4 +113,19 @@ conformance! {
         a_newer_schema_is_an_error_that_says_so,
         maintaining_a_new_trail_has_nothing_to_say,
     }
+    tree: {
+        a_new_tree_is_empty,
+        what_is_appended_waits_once_in_the_order_of_its_arrival,
+        a_step_is_written_as_a_whole,
+        a_step_that_declines_writes_nothing,
+        a_step_that_cannot_be_written_leaves_nothing,
+        several_that_seal_at_once_make_one_tree,
+        a_step_is_given_the_edge_of_the_tree_and_the_newest_checkpoint,
+        what_nobody_put_in_line_is_found_once,
+        what_was_sealed_or_waits_is_no_stray,
+        leaves_come_in_order_with_their_records,
+        a_leaf_whose_record_is_gone_says_so,
+        checkpoints_come_in_order_and_the_newest_first,
+        a_lost_checkpoint_is_named_by_its_record,
+    }
 }

@@ -58,7 +58,7 @@ def load_proof(file: Path) -> Export:
         proof = parse(_text(file))["proof"]
         if proof["format"] != PROOF:
             raise CouldNotTell(f"a proof in another format: {proof['format']}")
-        lines = [_of_members(members) for members in proof["records"]]
+        lines = [read_line(members) for members in proof["records"]]
         return Export(lines, whole=False, checkpoint=_checkpoint(proof["checkpoint"], None))
     except (KeyError, TypeError, Malformed) as error:
         raise CouldNotTell(f"no proof: {error!r}") from error
@@ -96,10 +96,11 @@ def _line(text: str) -> Line:
         members = parse(text)
     except Malformed as error:
         raise CouldNotTell(f"a line that is none: {error}") from error
-    return _of_members(members)
+    return read_line(members)
 
 
-def _of_members(members: Any) -> Line:
+def read_line(members: Any) -> Line:
+    """A line from its members."""
     if not isinstance(members, dict):
         raise CouldNotTell("a line that is no object")
     identity = _or(b"", _uuid, members.get("id"))

@@ -102,7 +102,8 @@ class SqliteStore:
         with contextlib.closing(sqlite3.connect(self.file, timeout=20)) as database:
             rows = database.execute(statement).fetchall()
             database.commit()
-        return "\n".join("|".join("" if each is None else str(each) for each in row) for row in rows)
+        lines = ["|".join("" if each is None else str(each) for each in row) for row in rows]
+        return "\n".join(lines).strip()
 
     def blob(self, data: bytes) -> str:
         return f"x'{data.hex()}'"

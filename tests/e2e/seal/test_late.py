@@ -79,7 +79,8 @@ def test_what_nobody_could_seal_for_over_a_minute_is_reported_late(stage: Stage)
     waiting = "SELECT record_id FROM audit_pending"
     count = stage.number("SELECT count(*) FROM audit_pending")
     assert count >= 6
-    stage.sql(f"UPDATE audit_record SET stored_at = stored_at - interval '5 minutes' WHERE id IN ({waiting})")
+    older = "stored_at = stored_at - interval '5 minutes', recorded_at = recorded_at - interval '5 minutes'"
+    stage.sql(f"UPDATE audit_record SET {older} WHERE id IN ({waiting})")
     again = stage.start()
     report = stage.is_whole(again)
     assert report["late"] == count

@@ -86,3 +86,12 @@ def test_five_gateways_one_of_them_behind_pgbouncer_make_one_tree(stage: Stage, 
     assert sealed == stage.sealed()
     # All of them end at once, and each wants to seal what is left.
     assert stage.is_whole(*gateways)["sealed"] >= 2 * writes
+
+
+def test_both_verifiers_count_clock_disorder_alike(stage: Stage) -> None:
+    gateways = [stage.start(), stage.start()]
+    under_load(stage, gateways, 4)
+    stage.stop(*gateways)
+    said = stage.verdict()
+    assert said.gateway.report["clock_disorder"] == 0
+    assert said.agree, f"{said.gateway.said}\n{said.python.said}"

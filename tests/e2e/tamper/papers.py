@@ -17,11 +17,18 @@ from .world import Expected, Sealed
 
 @dataclass
 class Paper:
-    """A file as its lines; of a proof, the one that it has."""
+    """A file as its lines."""
 
     sealed: Sealed
     chance: random.Random
     lines: list[str]
+
+    @classmethod
+    def read(cls, sealed: Sealed, file: str, chance: random.Random) -> Paper:
+        """One of `sealed.files`, not yet changed."""
+        text = sealed.files[file].read_text()
+        # A proof is one object, over as many lines as it likes.
+        return cls(sealed, chance, [text] if file == "proof" else text.splitlines())
 
     @property
     def text(self) -> str:

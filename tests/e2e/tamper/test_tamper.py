@@ -70,7 +70,7 @@ def test_it_is_found_in_a_file(
     sealed: Sealed, forgery: Forgery, seed: int, table: Table, tmp_path: Path
 ) -> None:
     chance = random.Random(f"{seed} {sealed.store.name} {forgery.name}")
-    paper = Paper(sealed, chance, sealed.files[forgery.file].read_text().splitlines())
+    paper = Paper.read(sealed, forgery.file, chance)
     expected = forgery.do(paper)
     file = tmp_path / "forged.jsonl"
     file.write_text(paper.text)

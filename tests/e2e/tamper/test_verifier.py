@@ -7,7 +7,10 @@ import hashlib
 
 import pytest
 
+from support.gateway import REPOSITORY
 from verifier import merkle
+from verifier.export import read_line
+from verifier.leaf import erased, leaf_bytes, unfit
 from verifier.notes import Key, notes_in
 from verifier.values import Malformed, encode, parse
 
@@ -100,6 +103,19 @@ def test_a_file_of_notes_is_taken_apart() -> None:
 )  # fmt: skip
 def test_values_are_written_as_the_page_says(text: str, written: str) -> None:
     assert encode(parse(text)).hex() == written
+
+
+def test_the_vectors_are_leaves_as_the_page_says() -> None:
+    text = (REPOSITORY / "deploy" / "vectors.json").read_text()
+    vectors = parse(text)
+    assert len(vectors) > 5
+    for vector in vectors:
+        record = read_line(vector["record"]).record
+        assert record is not None
+        assert not record.flaws
+        assert leaf_bytes(record.fields).hex() == vector["leaf_bytes"]
+        assert hashlib.sha256(b"\0" + leaf_bytes(record.fields)).hexdigest() == vector["leaf_hash"]
+        assert (unfit(record), erased(record)) == (None, None)
 
 
 @pytest.mark.parametrize("text", ["", "NaN", "1e999", '{"a":1,"a":1}', "[" * 100_000, '"\x01"'])

@@ -10,7 +10,7 @@ use key_backup_gateway::audit::record::{
 };
 #[cfg(feature = "sqlite")]
 use key_backup_gateway::audit::sqlite::SqliteStore;
-use key_backup_gateway::audit::store::{Config, Query, Store};
+use key_backup_gateway::audit::store::{Config, Query, Store, TreeStore};
 use key_backup_gateway::clock::MockClock;
 use key_backup_gateway::matrix::{Action, EventType, Preference};
 use secrecy::SecretString;
@@ -122,7 +122,7 @@ impl Bench {
     }
 
     /// Another store over the same database, as another process would have it.
-    pub(super) fn store(&self) -> Arc<dyn Store> {
+    pub(super) fn store(&self) -> Arc<dyn TreeStore> {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => Arc::new(SqliteStore::open(&config(&self.url())).unwrap()),
@@ -136,7 +136,7 @@ impl Bench {
     }
 
     /// A store that is up to date.
-    pub(super) async fn migrated(&self) -> Arc<dyn Store> {
+    pub(super) async fn migrated(&self) -> Arc<dyn TreeStore> {
         let store = self.store();
         store.migrate().await.unwrap();
         store

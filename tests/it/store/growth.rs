@@ -77,6 +77,12 @@ async fn no_question_to_a_long_trail_reads_all_of_it() {
     store.missing(&[Uuid::now_v7()]).await.unwrap();
     let found = store.open_intents(RUN, None, 100).await.unwrap();
     assert_eq!(found.open.len(), 100);
+    // The sealer's and the verifier's.
+    let from = Uuid::from_u128(u128::MAX / 2);
+    store.adopt(from, 100).await.unwrap();
+    store.strays(Uuid::nil(), 100).await.unwrap();
+    store.leaves(0, 100).await.unwrap();
+    store.seal(100, &mut |_| None).await.unwrap();
     store.close().await;
 
     let after = scans(&pool).await;

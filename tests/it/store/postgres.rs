@@ -187,7 +187,7 @@ async fn a_role_that_could_append_can_while_the_tree_is_new() {
     // It may read the tree, and not make it grow.
     assert!(store.waiting().await.unwrap().is_pending);
     let denied = store.seal(1, &mut |_| None).await.unwrap_err();
-    assert_eq!(denied.code(), "store_unavailable", "{denied}");
+    assert_eq!(denied.code(), "store_denied", "{denied}");
 }
 
 #[tokio::test]

@@ -4,3 +4,4 @@ pub(super) mod append;
 pub(super) mod read;
 pub(super) mod runs;
 pub(super) mod schema;
+pub(super) mod tree;
