@@ -133,13 +133,12 @@ impl<W: Write> Csv<W> {
     ///
     /// If the output fails.
     pub fn write_sealed(&mut self, line: &Line<'_>) -> io::Result<()> {
-        let mut cells: Vec<String> = match line.stored {
-            Some(stored) => values(stored).iter().map(cell).collect(),
-            None => {
-                let mut cells = vec![String::new(); COUNT];
-                cells[0] = line.id.to_string();
-                cells
-            }
+        let mut cells: Vec<String> = if let Some(stored) = line.stored {
+            values(stored).iter().map(cell).collect()
+        } else {
+            let mut cells = vec![String::new(); COUNT];
+            cells[0] = line.id.to_string();
+            cells
         };
         cells.push(
             line.leaf

@@ -341,9 +341,8 @@ impl Thread {
                 runtime.block_on(async {
                     match open(&sealing.database) {
                         Ok(store) => {
-                            Sealer::new(sealing, store, surroundings)
-                                .run(stopping)
-                                .await
+                            let sealer = Sealer::new(sealing, store, surroundings);
+                            sealer.run(stopping).await;
                         }
                         // The same was opened before, for those who record.
                         Err(error) => tracing::error!(error = chain(&error), "nothing is sealed"),

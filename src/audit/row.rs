@@ -85,9 +85,11 @@ pub(super) fn stored(rows: Vec<Row>) -> Result<Vec<Stored>, Error> {
 pub(super) fn readable(rows: Vec<Row>) -> HashMap<Uuid, Readable> {
     let read = |row: Row| {
         let id = row.id;
-        let stored = Stored::try_from(row).map_err(|error| match error {
-            Error::Unreadable { column, .. } => column,
-            _ => "row",
+        let stored = Stored::try_from(row).map_err(|error| {
+            if let Error::Unreadable { column, .. } = error {
+                return column;
+            }
+            "row"
         });
         (id, stored)
     };

@@ -208,7 +208,7 @@ fn check_checkpoint(checkpoint: &seal::Config, needs: Needs, mistakes: &mut Mist
     };
     match (seal::keys::read(path), &checkpoint.name) {
         (Err(error), _) => {
-            mistakes.add("checkpoint.key_file", crate::telemetry::with_causes(&error))
+            mistakes.add("checkpoint.key_file", crate::telemetry::with_causes(&error));
         }
         (Ok(signers), Some(name)) if signers.name() != name => {
             let text = format!(

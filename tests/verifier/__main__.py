@@ -10,7 +10,7 @@ from pathlib import Path
 from . import export, postgres, sqlite
 from .finding import Finding
 from .judge import of_database, of_export
-from .notes import Key, notes_in
+from .notes import Checkpoint, Key, notes_in
 from .trail import CouldNotTell, Export, Note, Trail, clock_disorder, open_intents
 from .values import Malformed
 
@@ -50,7 +50,16 @@ def keys(asked: argparse.Namespace) -> list[Key]:
 
 
 def outside(asked: argparse.Namespace) -> list[Note]:
-    return [Note(note, file.name) for file in asked.checkpoint for note in notes_in(file.read_text())]
+    """What was kept elsewhere. If it is none, nobody has tampered with the trail."""
+    found = []
+    for file in asked.checkpoint:
+        notes = notes_in(file.read_text())
+        if not notes:
+            raise CouldNotTell(f"{file.name} has no checkpoint")
+        for note in notes:
+            Checkpoint.parse(note)
+            found.append(Note(note, file.name))
+    return found
 
 
 def main() -> int:
@@ -59,6 +68,8 @@ def main() -> int:
         known, others, trail = keys(asked), outside(asked), load(asked)
         of = of_database(trail, known, others) if isinstance(trail, Trail) else of_export(trail, known, others)
         finding = next(of, None)
+        if finding is None and not trail.notes and not others:
+            raise CouldNotTell("nothing is sealed yet")
     except (CouldNotTell, Malformed, OSError, UnicodeError) as error:
         print(f"verifier: {error}", file=sys.stderr)
         return COULD_NOT_TELL
@@ -71,7 +82,7 @@ def report(trail: Trail | Export, others: list[Note], finding: Finding | None) -
     return {
         "sound": finding is None,
         "records": len(records),
-        "sealed": len(trail.leaves),
+        "sealed": len(trail.leaves if isinstance(trail, Trail) else trail.sealed),
         "unsealed": len(trail.unsealed),
         "open_intents": open_intents(records),
         "clock_disorder": clock_disorder(trail.leaves),

@@ -20,8 +20,6 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9
 _HEX = re.compile(r"([0-9a-f]{2})*")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _MEMBERS = {*COLUMNS, "leaf_index", "leaf_hash", "inclusion"}
-# The leaf index of a line that claims one which is no number.
-NOWHERE = -1
 # All that is left of a record that is not there any more.
 _LEFT = {"id", "leaf_index", "leaf_hash"}
 
@@ -33,8 +31,8 @@ def load_export(file: Path) -> Export:
     manifest = _manifest(lines)
     if manifest is None:
         # Its last line may have been cut as well.
-        read_lines = [_line(text) for text in lines[:-1]] + ([_line(lines[-1])] if _is_line(lines) else [])
-        return Export(read_lines, whole=False, cut=True)
+        found = [_line(text) for text in lines]
+        return Export(found[:-1] if found and found[-1].flaw else found, whole=False, cut=True)
     if manifest.get("format") != EXPORT:
         raise CouldNotTell(f"an export in another format: {manifest.get('format')}")
     if not isinstance(manifest.get("complete_up_to"), int):
@@ -59,6 +57,8 @@ def load_proof(file: Path) -> Export:
         if proof["format"] != PROOF:
             raise CouldNotTell(f"a proof in another format: {proof['format']}")
         lines = [read_line(members) for members in proof["records"]]
+        if not lines:
+            raise CouldNotTell("a proof of nothing")
         return Export(lines, whole=False, checkpoint=_checkpoint(proof["checkpoint"], None))
     except (KeyError, TypeError, Malformed) as error:
         raise CouldNotTell(f"no proof: {error!r}") from error
@@ -84,31 +84,24 @@ def _manifest(lines: list[str]) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _is_line(lines: list[str]) -> bool:
-    try:
-        return bool(lines) and isinstance(parse(lines[-1]), dict)
-    except Malformed:
-        return False
-
-
 def _line(text: str) -> Line:
     try:
         members = parse(text)
     except Malformed as error:
-        raise CouldNotTell(f"a line that is none: {error}") from error
+        return Line(b"", None, None, None, f"a line that is none: {error}")
     return read_line(members)
 
 
 def read_line(members: Any) -> Line:
     """A line from its members."""
     if not isinstance(members, dict):
-        raise CouldNotTell("a line that is no object")
+        return Line(b"", None, None, None, "a line that is no object")
     identity = _or(b"", _uuid, members.get("id"))
     index = members.get("leaf_index")
     if index is None:
         return Line(identity, None, None, _record(members))
-    if isinstance(index, bool) or not isinstance(index, int):
-        index = NOWHERE
+    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+        return Line(identity, None, None, None, "a leaf index that is no number")
     path = members.get("inclusion")
     leaf = Leaf(
         identity,

@@ -22,7 +22,7 @@ def of_database(trail: Trail, keys: list[Key], outside: list[Note]) -> Iterator[
     must_be = max(
         trail.head.size,
         *seen.own_sizes,
-        *(_leaves_of(*key, hashes) for key, hashes in trail.tiles.items()),
+        *(_leaves_in(*key, hashes) for key, hashes in trail.tiles.items()),
         *(index + 1 for index in trail.leaves),
         0,
     )
@@ -48,7 +48,7 @@ def of_export(export: Export, keys: list[Key], outside: list[Note]) -> Iterator[
     leaves, signed = export.leaves, seen.newest
     root = _root_of(export.checkpoint)
     root_at: Callable[[int], bytes | None]
-    judged = Leaves(leaves, signed, checkpoint=root)
+    judged = Leaves(leaves, signed, checkpoint=None if export.whole else root)
     if export.whole:
         yield from _whole(export, judged)
         hashes = [leaf.hash for _, leaf in sorted(leaves.items())]
@@ -62,6 +62,9 @@ def of_export(export: Export, keys: list[Key], outside: list[Note]) -> Iterator[
                 yield Finding("inclusion_wrong", "there is no audit path", index, leaf.record_id)
         root_at = lambda of: root.root if root and root.size == of else None
         size = root.size if root else 0
+    for line in export.lines:
+        if line.flaw:
+            yield Finding("record_changed", line.flaw)
     yield from _counts(export)
     yield from _manifest(export)
     yield from seen.findings(size, root_at)
@@ -72,6 +75,8 @@ def _whole(export: Export, judged: Leaves) -> Iterator[Finding]:
     """Along the leaves of a whole export, and the places where they should stand."""
     there = export.leaves
     for index in range(max(export.complete_up_to, *(each + 1 for each in there), 0)):
+        if index < len(export.lines) and export.lines[index].flaw:
+            yield Finding("record_changed", f"in the place of leaf {index}: {export.lines[index].flaw}", index)
         if index not in there:
             yield Finding("leaf_missing", f"there is no line of leaf {index}", index)
             return
@@ -109,10 +114,9 @@ def _root_of(note: Note | None) -> Checkpoint | None:
         return None
 
 
-def _leaves_of(level: int, index: int, hashes: bytes) -> int:
-    """How many leaves there must be for a tile to be."""
-    # 256 to the power of its level.
-    return (index * merkle.WIDTH + len(hashes) // merkle.HASH) << 8 * max(level, 0)
+def _leaves_in(level: int, index: int, hashes: bytes) -> int:
+    """How many leaves there must be for a tile to be. Those of higher levels are named themselves."""
+    return index * merkle.WIDTH + len(hashes) // merkle.HASH if level == 0 else 0
 
 
 def _upper_tiles(trail: Trail, hashes: list[bytes]) -> Iterator[Finding]:
@@ -130,7 +134,7 @@ def _head(trail: Trail) -> Iterator[Finding]:
     if head.note is None:
         if (head.size, head.root) != (0, merkle.EMPTY):
             yield Finding("head_changed", "the tree head is not signed")
-    elif (said := _root_of(head.note)) and (said.size, said.root) != (head.size, head.root):
+    elif not (said := _root_of(head.note)) or (said.size, said.root) != (head.size, head.root):
         yield Finding("head_changed", "size and root of the tree head are not those of its note")
     if len(trail.leaves) > head.size:
         yield Finding("head_changed", f"there are {len(trail.leaves)} leaves, and it says {head.size}")

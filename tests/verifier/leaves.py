@@ -15,8 +15,8 @@ from .trail import Leaf
 class Leaves:
     """The leaves of a trail, of which `signed` is the newest tree that somebody has signed.
 
-    Without tiles, as an export is, the leaf's own hash stands for the tile's. Audit paths lead to the root
-    of `checkpoint`, whoever has signed it.
+    Without tiles, as an export is, the leaf's own hash stands for the tile's. With a `checkpoint`, whoever has
+    signed it, audit paths lead to its root.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Leaves:
             return changed
         if self._tiles is None:
             # A path proves a leaf alone, where there is no tree to be made of all of them.
-            proved = self._signs_records if leaf.path is None else self._is_included(index, leaf, of_record)
+            proved = self._is_included(index, leaf, of_record) if self._checkpoint else self._signs_records
             return hash_changed if proved else changed
         if of_record != self._of_tile(index):
             return changed

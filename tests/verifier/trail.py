@@ -75,6 +75,8 @@ class Line:
     # There is one if it has an index.
     leaf: Leaf | None
     record: Record | None
+    # Why it is no line of an export at all.
+    flaw: str | None = None
 
 
 @dataclass
@@ -113,11 +115,7 @@ class Export:
     @property
     def leaves(self) -> dict[int, Leaf]:
         """By their index; of several that claim the same one, the first."""
-        found: dict[int, Leaf] = {}
-        for index, leaf in self.sealed:
-            if index >= 0:
-                found.setdefault(index, leaf)
-        return found
+        return dict(reversed(self.sealed))
 
 
 def open_intents(records: list[Record]) -> int:

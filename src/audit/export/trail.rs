@@ -1,6 +1,5 @@
 //! A trail, or a part of it, as a file that can be verified without the database.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use uuid::Uuid;
 use super::sealed::{Line, Prover, sealed_json};
 use crate::audit::record::Stored;
 use crate::audit::seal::TreeHead;
-use crate::audit::store::{self, Query, Readable, StoredCheckpoint, StoredLeaf, TreeStore};
+use crate::audit::store::{self, Places, Query, Readable, StoredCheckpoint, StoredLeaf, TreeStore};
 use crate::audit::verify::{Exported, PROOF_FORMAT};
 
 /// How many records are asked for at once.
@@ -261,16 +260,16 @@ impl Writer<'_> {
     fn proved(
         &mut self,
         stored: &Stored,
-        leaves: &HashMap<Uuid, (i64, Vec<u8>)>,
+        leaves: &Places,
         prover: Option<&Prover>,
     ) -> Result<(), Error> {
-        let proved = prover
+        let leaf = prover
             .zip(leaves.get(&stored.record.id))
             .and_then(|(prover, leaf)| {
                 let index = leaf.0.unsigned_abs();
                 Some((index, leaf.1.as_slice(), prover.path(index)?))
             });
-        let Some((index, hash, path)) = proved else {
+        let Some((index, hash, path)) = leaf else {
             return self.unsealed(stored);
         };
         self.write(&Line {

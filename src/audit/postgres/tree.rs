@@ -198,7 +198,7 @@ pub(super) async fn adopt(store: &PgStore, after: Uuid, limit: u32) -> Result<Ad
         let next = Some(after);
         return Ok(Adopted { adopted: 0, next });
     }
-    let (adopted, looked, last): (i64, i64, Option<Uuid>) = sqlx::query_as(ADOPT)
+    let (adopted, seen, last): (i64, i64, Option<Uuid>) = sqlx::query_as(ADOPT)
         .bind(after)
         .bind(i64::from(limit))
         .persistent(false)
@@ -208,6 +208,6 @@ pub(super) async fn adopt(store: &PgStore, after: Uuid, limit: u32) -> Result<Ad
     held.release();
     Ok(Adopted {
         adopted: adopted.unsigned_abs(),
-        next: last.filter(|_| looked >= i64::from(limit)),
+        next: last.filter(|_| seen >= i64::from(limit)),
     })
 }

@@ -1,14 +1,12 @@
 //! [`Tree`] over Postgres: who does what, and for how long.
 
-use std::collections::HashMap;
-
 use uuid::Uuid;
 
 use super::{PgStore, READING, ROUTINE, SEALING, tree, tree_read};
 use crate::audit::record::Stored;
 use crate::audit::seal::Hash;
 use crate::audit::store::{
-    Adopted, BoxFuture, Error, Progress, Step, StoredCheckpoint, StoredHead, StoredLeaf,
+    Adopted, BoxFuture, Error, Places, Progress, Step, StoredCheckpoint, StoredHead, StoredLeaf,
     StoredTile, Strays, Tree, Unsealed, Waiting,
 };
 
@@ -37,10 +35,7 @@ impl Tree for PgStore {
         self.bounded(READING, tree_read::leaves(self, from, limit))
     }
 
-    fn leaves_of<'a>(
-        &'a self,
-        records: &'a [Uuid],
-    ) -> BoxFuture<'a, Result<HashMap<Uuid, (i64, Vec<u8>)>, Error>> {
+    fn leaves_of<'a>(&'a self, records: &'a [Uuid]) -> BoxFuture<'a, Result<Places, Error>> {
         self.bounded(READING, tree_read::leaves_of(self, records))
     }
 

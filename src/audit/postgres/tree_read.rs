@@ -1,7 +1,5 @@
 //! The tree over the records: questions to it.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -12,7 +10,7 @@ use super::read::{BEGIN, records};
 use crate::audit::record::Stored;
 use crate::audit::seal::{Hash, Tile};
 use crate::audit::store::{
-    Error, StoredCheckpoint, StoredHead, StoredLeaf, StoredTile, Strays, Unsealed, Waiting,
+    Error, Places, StoredCheckpoint, StoredHead, StoredLeaf, StoredTile, Strays, Unsealed, Waiting,
 };
 
 const WAITING: &str = "
@@ -141,10 +139,7 @@ pub(super) async fn leaves(
 }
 
 /// See [`Tree::leaves_of`](crate::audit::store::Tree::leaves_of).
-pub(super) async fn leaves_of(
-    store: &PgStore,
-    ids: &[Uuid],
-) -> Result<HashMap<Uuid, (i64, Vec<u8>)>, Error> {
+pub(super) async fn leaves_of(store: &PgStore, ids: &[Uuid]) -> Result<Places, Error> {
     let rows: Vec<(Uuid, i64, Vec<u8>)> = ask!(store, LEAVES_OF, fetch_all, ids);
     let leaves = rows
         .into_iter()

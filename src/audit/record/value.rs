@@ -91,15 +91,15 @@ impl Values {
                 self.0.push(if *value { 6 } else { 5 });
                 self
             }
-            Value::Number(number) => match number.as_i64() {
-                Some(integer) => self.integer(Some(integer)),
-                None => {
-                    // Adding zero makes one zero of the two.
-                    let double = number.as_f64().unwrap_or(f64::NAN) + 0.0;
-                    self.0.push(4);
-                    self.raw(&double.to_be_bytes())
+            Value::Number(number) => {
+                if let Some(integer) = number.as_i64() {
+                    return self.integer(Some(integer));
                 }
-            },
+                // Adding zero makes one zero of the two.
+                let double = number.as_f64().unwrap_or(f64::NAN) + 0.0;
+                self.0.push(4);
+                self.raw(&double.to_be_bytes())
+            }
             Value::String(text) => self.bytes(text.as_bytes()),
             Value::Array(list) => {
                 self.0.push(2);

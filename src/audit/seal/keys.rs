@@ -126,7 +126,7 @@ pub fn make(path: &Path, name: &str) -> Result<String, KeyError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     write(path, &mut options, &private)?;
-    write_public(path, &[public.clone()])?;
+    write_public(path, std::slice::from_ref(&public))?;
     Ok(public)
 }
 
@@ -164,9 +164,11 @@ fn write(path: &Path, options: &mut OpenOptions, line: &str) -> Result<(), KeyEr
         file.write_all(format!("{line}\n").as_bytes())?;
         file.sync_all()
     });
-    written.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => KeyError::Exists(path.to_owned()),
-        _ => failed(path, "cannot be written", error),
+    written.map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return KeyError::Exists(path.to_owned());
+        }
+        failed(path, "cannot be written", error)
     })?;
     sync_folder(path);
     Ok(())

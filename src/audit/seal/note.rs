@@ -23,7 +23,7 @@ pub struct TreeHead {
 #[derive(Clone)]
 pub struct Signers {
     name: String,
-    signers: Vec<StandardSigner>,
+    keys: Vec<StandardSigner>,
     public: Vec<String>,
 }
 
@@ -89,12 +89,8 @@ impl Signers {
         if keys.iter().any(|(signer, _)| signer.name() != name) {
             return None;
         }
-        let (signers, public) = keys.into_iter().unzip();
-        Some(Self {
-            name,
-            signers,
-            public,
-        })
+        let (keys, public) = keys.into_iter().unzip();
+        Some(Self { name, keys, public })
     }
 
     /// The origin of the checkpoints, and the name of the keys.
@@ -112,7 +108,7 @@ impl Signers {
     /// The ids of the keys, as the public keys show them.
     #[must_use]
     pub fn key_ids(&self) -> Vec<String> {
-        let ids = self.signers.iter().map(Signer::key_id);
+        let ids = self.keys.iter().map(Signer::key_id);
         ids.map(|id| format!("{id:08x}")).collect()
     }
 
@@ -135,7 +131,7 @@ impl Signers {
     pub fn sign(&self, head: &TreeHead) -> String {
         let text = text(&self.name, head).expect("a name is not empty");
         let mut note = Note::new(&text, &[]).expect("a checkpoint is the text of a note");
-        let signers: Vec<_> = self.signers.iter().map(|it| it as &dyn Signer).collect();
+        let signers: Vec<_> = self.keys.iter().map(|it| it as &dyn Signer).collect();
         note.add_sigs(&signers)
             .expect("names are valid, and Ed25519 signs anything");
         String::from_utf8(note.to_bytes()).expect("a note is UTF-8")

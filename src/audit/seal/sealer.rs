@@ -33,6 +33,8 @@ use crate::audit::writer::Job;
 const TICK: Duration = Duration::from_millis(300);
 /// How many records a step seals. It takes some 50 ms, and 10 MB.
 const BATCH: u32 = 4096;
+/// After so many rounds that failed it is said.
+const FAILURES: u32 = 5;
 /// How long the last steps may take when the gateway stops.
 const LAST_STEPS: Duration = Duration::from_secs(5);
 
@@ -52,7 +54,8 @@ pub(in crate::audit) struct Sealer {
     broken: Option<Broken>,
     /// The keys were compared with those that signed before.
     has_compared_keys: bool,
-    is_failing: bool,
+    /// How many rounds have failed, one after the other.
+    failures: u32,
 }
 
 /// What the sealer shares with the rest of the trail.
@@ -92,7 +95,7 @@ impl Sealer {
             jobs,
             broken: None,
             has_compared_keys: false,
-            is_failing: false,
+            failures: 0,
         }
     }
 
@@ -113,16 +116,17 @@ impl Sealer {
 
     /// A store that is away is said by those who record; the canary says if nobody seals.
     fn note(&mut self, round: Result<(), Error>) {
-        match round {
-            Err(error) if !self.is_failing => {
-                tracing::warn!(error = chain(&error), "nothing is sealed for now");
-                self.is_failing = true;
-            }
-            Ok(()) if self.is_failing => {
+        let Err(error) = round else {
+            if self.failures >= FAILURES {
                 tracing::info!("records are being sealed again");
-                self.is_failing = false;
             }
-            Ok(()) | Err(_) => {}
+            self.failures = 0;
+            return;
+        };
+        self.failures = self.failures.saturating_add(1);
+        // At the start the tables are still being made.
+        if self.failures == FAILURES {
+            tracing::warn!(error = chain(&error), "nothing is sealed for now");
         }
     }
 
@@ -158,7 +162,7 @@ impl Sealer {
     /// Seals until nothing waits, or something is wrong.
     async fn seal(&mut self, is_last: bool) -> Result<(), Error> {
         loop {
-            let mut planned: Option<Result<TreeHead, Broken>> = None;
+            let mut outcome: Option<Result<TreeHead, Broken>> = None;
             let mut previous: Option<String> = None;
             let mut count = 0;
             let planner = &mut self.planner;
@@ -167,12 +171,12 @@ impl Sealer {
                 match planner.plan(&before, is_last) {
                     Ok(Some(Plan { after, head })) => {
                         count = after.leaves.len();
-                        planned = Some(Ok(head));
+                        outcome = Some(Ok(head));
                         Some(after)
                     }
                     Ok(None) => None,
                     Err(broken) => {
-                        planned = Some(Err(broken));
+                        outcome = Some(Err(broken));
                         None
                     }
                 }
@@ -181,7 +185,7 @@ impl Sealer {
             if progress == Progress::Busy {
                 return Ok(());
             }
-            if let Some(Err(broken)) = planned {
+            if let Some(Err(broken)) = outcome {
                 // What this version cannot read, a newer gateway may have sealed by the next round.
                 if !matches!(broken, Broken::Unreadable(_)) {
                     self.metrics.sealing(false);
@@ -191,7 +195,7 @@ impl Sealer {
                 return Ok(());
             }
             self.compare_keys(previous.as_deref());
-            let Some(Ok(head)) = planned else {
+            let Some(Ok(head)) = outcome else {
                 return Ok(());
             };
             self.planner.seen = Some(head);

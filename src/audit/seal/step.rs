@@ -6,7 +6,7 @@ use super::merkle::{Edge, Hash, Tile};
 use super::note::{Signers, TreeHead, Verifiers};
 use crate::audit::health::Trouble;
 use crate::audit::record::leaf::{Leaf, LeafHasher};
-use crate::audit::store::{After, Before, StoredCheckpoint, StoredHead, Unsealed};
+use crate::audit::store::{After, Before, StoredCheckpoint, StoredHead, StoredTile, Unsealed};
 
 /// Why nothing more is sealed. Nothing of it is ever repaired by the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Planner {
                  lead to: the database was rolled back. Restart the gateway if that was meant"
             )));
         }
-        let tiles: Option<Vec<Tile>> = before.edge.iter().map(|tile| tile.parsed()).collect();
+        let tiles: Option<Vec<Tile>> = before.edge.iter().map(StoredTile::parsed).collect();
         let edge = tiles.and_then(|tiles| Edge::of(head.size, &tiles));
         match edge {
             Some(edge) if edge.root() == head.root => Ok(edge),

@@ -1,7 +1,5 @@
 //! The tree over the records: questions to it.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::sqlite::SqliteConnection;
@@ -12,7 +10,7 @@ use super::read::{list, records};
 use crate::audit::record::Stored;
 use crate::audit::seal::Hash;
 use crate::audit::store::{
-    Error, StoredCheckpoint, StoredHead, StoredLeaf, StoredTile, Strays, Unsealed, Waiting,
+    Error, Places, StoredCheckpoint, StoredHead, StoredLeaf, StoredTile, Strays, Unsealed, Waiting,
 };
 
 const WAITING: &str = "
@@ -118,10 +116,7 @@ pub(super) async fn leaves(
 }
 
 /// See [`Tree::leaves_of`](crate::audit::store::Tree::leaves_of).
-pub(super) async fn leaves_of(
-    store: &SqliteStore,
-    ids: &[Uuid],
-) -> Result<HashMap<Uuid, (i64, Vec<u8>)>, Error> {
+pub(super) async fn leaves_of(store: &SqliteStore, ids: &[Uuid]) -> Result<Places, Error> {
     let rows: Vec<(Uuid, i64, Vec<u8>)> = sqlx::query_as(LEAVES_OF)
         .bind(list(ids))
         .fetch_all(&store.pool)

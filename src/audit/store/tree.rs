@@ -12,6 +12,9 @@ use crate::audit::seal::{Hash, Tile};
 /// A record, or the column that holds what no version of this program has written.
 pub type Readable = Result<Stored, &'static str>;
 
+/// Leaf index and leaf hash of records.
+pub type Places = HashMap<Uuid, (i64, Vec<u8>)>;
+
 /// What decides about one step of sealing: of what there is makes what is to be written, or nothing.
 pub type Step<'a> = dyn FnMut(Before) -> Option<After> + Send + 'a;
 
@@ -47,10 +50,7 @@ pub trait Tree: Send + Sync + 'static {
     fn leaves(&self, from: u64, limit: u32) -> BoxFuture<'_, Result<Vec<StoredLeaf>, Error>>;
 
     /// Which leaves the records are.
-    fn leaves_of<'a>(
-        &'a self,
-        records: &'a [Uuid],
-    ) -> BoxFuture<'a, Result<HashMap<Uuid, (i64, Vec<u8>)>, Error>>;
+    fn leaves_of<'a>(&'a self, records: &'a [Uuid]) -> BoxFuture<'a, Result<Places, Error>>;
 
     /// The records that are not sealed, after the one that arrived as `after`, in the order of their arrival.
     fn unsealed(&self, after: i64, limit: u32) -> BoxFuture<'_, Result<Vec<Unsealed>, Error>>;

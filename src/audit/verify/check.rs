@@ -42,18 +42,21 @@ struct Suspect {
     flaw: Flaw,
 }
 
+/// What of record, row and tile agrees.
+#[derive(Clone, Copy)]
+struct Agreement {
+    row_fits: bool,
+    tile_fits: bool,
+    row_is_tile: bool,
+}
+
 enum Flaw {
     NoRow,
     NoRecord,
     Unreadable(&'static str),
     Unfit(&'static str),
     Erased(&'static str),
-    /// What of records, rows and tiles agrees.
-    Differs {
-        row_fits: bool,
-        tile_fits: bool,
-        row_is_tile: bool,
-    },
+    Differs(Agreement),
 }
 
 // === impl Tree ===
@@ -240,11 +243,11 @@ fn suspect(index: u64, seen: &Seen) -> Suspect {
             let row_fits = seen.row == Some(summary.hash);
             let tile_fits = seen.tile == Some(summary.hash);
             match (summary.unfit, summary.erased) {
-                _ if !row_fits || !tile_fits => Flaw::Differs {
+                _ if !row_fits || !tile_fits => Flaw::Differs(Agreement {
                     row_fits,
                     tile_fits,
                     row_is_tile: seen.row == seen.tile,
-                },
+                }),
                 (Some(subject), _) => Flaw::Unfit(subject),
                 (None, subject) => Flaw::Erased(subject.unwrap_or_default()),
             }
@@ -282,23 +285,18 @@ impl Suspect {
                 "erased",
                 format!("the salt of {subject} is gone, and nobody was to erase it"),
             ),
-            Flaw::Differs {
-                row_fits,
-                tile_fits,
-                row_is_tile,
-            } => differs(verdicts, has_tiles, row_fits, tile_fits, row_is_tile),
+            Flaw::Differs(agreement) => differs(verdicts, has_tiles, agreement),
         };
         Finding::at(code, self.index, self.record_id, message)
     }
 }
 
-fn differs(
-    verdicts: Verdicts,
-    has_tiles: bool,
-    row_fits: bool,
-    tile_fits: bool,
-    row_is_tile: bool,
-) -> (&'static str, String) {
+fn differs(verdicts: Verdicts, has_tiles: bool, agreement: Agreement) -> (&'static str, String) {
+    let Agreement {
+        row_fits,
+        tile_fits,
+        row_is_tile,
+    } = agreement;
     if !has_tiles && verdicts.records {
         return (
             "leaf_hash_changed",

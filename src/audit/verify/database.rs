@@ -143,7 +143,7 @@ impl Walk<'_> {
             // The next page comes while this one is hashed.
             next = fetch(self.store, to);
             self.take_checkpoints(to).await?;
-            let full = self.page(from, to, page);
+            let full = self.page(from, to, &page);
             self.compare(full, false).await?;
             progress(to);
             from = to;
@@ -173,7 +173,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn page(&mut self, from: u64, to: u64, page: Page) -> Vec<Tile> {
+    fn page(&mut self, from: u64, to: u64, page: &Page) -> Vec<Tile> {
         let told = told(&page.leaves);
         let leaves = page.leaves.iter().zip(told);
         let mut leaves: HashMap<i64, _> = leaves

@@ -73,7 +73,7 @@ pub fn export(
     let against = head.filter(|_| filtered);
     let done = lines::each(&mut file, length, against, |item| {
         lines.take(item, filtered);
-        if lines.count % SAY == 0 {
+        if lines.count.is_multiple_of(SAY) {
             progress(lines.count);
         }
     });

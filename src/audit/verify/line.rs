@@ -161,31 +161,31 @@ impl Line<'_> {
     fn leaf(&self) -> Result<Leaf<'_, Text<'_>>, Odd> {
         Ok(Leaf {
             id: self.record_id().ok_or("id")?,
-            kind: str(&self.kind).ok_or("kind")?,
-            exchange_id: optional_id(&self.exchange_id, "exchange_id")?,
-            phase: str(&self.phase),
-            recorded_at: micros(&self.recorded_at).ok_or("recorded_at")?,
-            stored_at: micros(&self.stored_at).ok_or("stored_at")?,
-            instance: str(&self.instance).ok_or("instance")?,
-            run_id: optional_id(&self.run_id, "run_id")?.ok_or("run_id")?,
-            version: str(&self.version).ok_or("version")?,
-            action: str(&self.action),
-            event_type: str(&self.event_type),
-            claimed: optional_bytes(&self.claimed_commitment, "claimed_commitment")?,
+            kind: str(self.kind.as_ref()).ok_or("kind")?,
+            exchange_id: optional_id(self.exchange_id.as_ref(), "exchange_id")?,
+            phase: str(self.phase.as_ref()),
+            recorded_at: micros(self.recorded_at.as_ref()).ok_or("recorded_at")?,
+            stored_at: micros(self.stored_at.as_ref()).ok_or("stored_at")?,
+            instance: str(self.instance.as_ref()).ok_or("instance")?,
+            run_id: optional_id(self.run_id.as_ref(), "run_id")?.ok_or("run_id")?,
+            version: str(self.version.as_ref()).ok_or("version")?,
+            action: str(self.action.as_ref()),
+            event_type: str(self.event_type.as_ref()),
+            claimed: optional_bytes(self.claimed_commitment.as_ref(), "claimed_commitment")?,
             authenticated: optional_bytes(
-                &self.authenticated_commitment,
+                self.authenticated_commitment.as_ref(),
                 "authenticated_commitment",
             )?,
-            client: optional_bytes(&self.client_commitment, "client_commitment")?,
-            preference: str(&self.preference),
-            verdict: str(&self.verdict),
+            client: optional_bytes(self.client_commitment.as_ref(), "client_commitment")?,
+            preference: str(self.preference.as_ref()),
+            verdict: str(self.verdict.as_ref()),
             violations: self.violations.as_deref().ok_or("violations")?,
-            outcome: str(&self.outcome),
+            outcome: str(self.outcome.as_ref()),
             origin_status: self.origin_status,
-            errcode: str(&self.errcode),
-            request_id: str(&self.request_id),
-            traceparent: str(&self.traceparent),
-            body_sha256: optional_bytes(&self.body_sha256, "body_sha256")?,
+            errcode: str(self.errcode.as_ref()),
+            request_id: str(self.request_id.as_ref()),
+            traceparent: str(self.traceparent.as_ref()),
+            body_sha256: optional_bytes(self.body_sha256.as_ref(), "body_sha256")?,
             duration_us: self.duration_us,
             detail: self.detail.as_ref(),
         })
@@ -203,21 +203,27 @@ impl Line<'_> {
                     Some(_) => Fit::No,
                 }
             };
-        let claimed = optional_bytes(&self.claimed_salt, "claimed_salt")?;
-        let authenticated = optional_bytes(&self.authenticated_salt, "authenticated_salt")?;
-        let client = optional_bytes(&self.client_salt, "client_salt")?;
+        let claimed = optional_bytes(self.claimed_salt.as_ref(), "claimed_salt")?;
+        let authenticated = optional_bytes(self.authenticated_salt.as_ref(), "authenticated_salt")?;
+        let client = optional_bytes(self.client_salt.as_ref(), "client_salt")?;
         // An empty list is written as one; null stands there once the client is erased.
         if self.client_chain.is_none() && client.is_some() {
             return Err("client_chain");
         }
         let chain = self.client_chain.as_deref().unwrap_or_default();
-        let (user, device) = (str(&self.authenticated_user), str(&self.device_id));
-        let (address, agent) = (str(&self.client_address), str(&self.user_agent));
+        let (user, device) = (
+            str(self.authenticated_user.as_ref()),
+            str(self.device_id.as_ref()),
+        );
+        let (address, agent) = (
+            str(self.client_address.as_ref()),
+            str(self.user_agent.as_ref()),
+        );
         Ok(first_of([
             (
                 CLAIMED,
                 fit(claimed, leaf.claimed, &|salt| {
-                    Commitment::claimed_hash_of(salt, str(&self.claimed_user))
+                    Commitment::claimed_hash_of(salt, str(self.claimed_user.as_ref()))
                 }),
             ),
             (
@@ -236,20 +242,20 @@ impl Line<'_> {
     }
 }
 
-fn str<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
-    text.as_ref().map(Text::as_str)
+fn str<'a>(text: Option<&'a Text<'_>>) -> Option<&'a str> {
+    text.map(Text::as_str)
 }
 
-fn optional_id(text: &Option<Text<'_>>, field: Odd) -> Result<Option<Uuid>, Odd> {
-    let id = text.as_ref().map(|text| Uuid::try_parse(text.as_str()));
+fn optional_id(text: Option<&Text<'_>>, field: Odd) -> Result<Option<Uuid>, Odd> {
+    let id = text.map(|text| Uuid::try_parse(text.as_str()));
     id.transpose().map_err(|_| field)
 }
 
 fn optional_bytes<const N: usize>(
-    text: &Option<Text<'_>>,
+    text: Option<&Text<'_>>,
     field: Odd,
 ) -> Result<Option<[u8; N]>, Odd> {
-    let bytes = text.as_ref().map(|text| bytes(text.as_str()).ok_or(field));
+    let bytes = text.map(|text| bytes(text.as_str()).ok_or(field));
     bytes.transpose()
 }
 
@@ -260,8 +266,8 @@ fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// Microseconds since 1970. What is written as we write it is read at once.
-fn micros(text: &Option<Text<'_>>) -> Option<i64> {
-    let text = text.as_ref()?.as_str();
+fn micros(text: Option<&Text<'_>>) -> Option<i64> {
+    let text = text?.as_str();
     if let Some(micros) = usual_micros(text.as_bytes()) {
         return Some(micros);
     }
@@ -337,7 +343,7 @@ mod tests {
             let date = DateTime::from_timestamp_micros(time).unwrap();
             let text = date.to_rfc3339_opts(SecondsFormat::Micros, true);
             prop_assert_eq!(usual_micros(text.as_bytes()), Some(time));
-            prop_assert_eq!(micros(&Some(Text(text.into()))), Some(time));
+            prop_assert_eq!(micros(Some(&Text(text.into()))), Some(time));
         }
     }
 }

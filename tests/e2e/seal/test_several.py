@@ -93,5 +93,6 @@ def test_both_verifiers_count_clock_disorder_alike(stage: Stage) -> None:
     under_load(stage, gateways, 4)
     stage.stop(*gateways)
     said = stage.verdict()
-    assert said.gateway.report["clock_disorder"] == 0
-    assert said.agree, f"{said.gateway.said}\n{said.python.said}"
+    ours, theirs = (each.report["clock_disorder"] for each in (said.gateway, said.python))
+    # Two that are stored at once may be sealed the other way round, and no clock has run back.
+    assert (ours, theirs) == (0, 0)

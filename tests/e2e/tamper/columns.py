@@ -7,6 +7,7 @@ from typing import Any
 
 from verifier.leaf import SUBJECTS
 
+from .stores import PostgresStore
 from .world import Expected, Tampering, World
 
 Change = Callable[[World, Any], Any]
@@ -132,9 +133,19 @@ def _erase(world: World) -> Expected:
     return Expected("erased", index, world.id(index))
 
 
+def _make_unreadable(world: World) -> Expected:
+    """No infinite time and no text that is not UTF-8 was ever written: it is no excuse to tell nothing."""
+    index = world.pick()
+    is_postgres = isinstance(world.sealed.store, PostgresStore)
+    value = "recorded_at = 'infinity'" if is_postgres else "version = CAST(x'ff' AS TEXT)"
+    world.do(f"UPDATE audit_record SET {value} WHERE id = ?", world.id(index))
+    return Expected("record_changed", index, world.id(index))
+
+
 COLUMNS = [
     *map(_changed, CHANGES),
     *map(_emptied, ("claimed_user", "outcome")),
     *map(_without_salt, SUBJECTS),
     Tampering("erase all personal fields", _erase),
+    Tampering("make a column unreadable", _make_unreadable),
 ]

@@ -105,6 +105,19 @@ def add_field(paper: Paper) -> Expected:
     return Expected("record_changed", place, paper.id(place))
 
 
+def say_twice(paper: Paper) -> Expected:
+    """Two readers might each believe another one."""
+    place = paper.place()
+    paper.lines[place] = paper.lines[place][:-1] + ',"preference":"never"}'
+    return Expected("record_changed", place)
+
+
+def garble_line(paper: Paper) -> Expected:
+    place = paper.place()
+    paper.lines[place] = paper.lines[place][: len(paper.lines[place]) // 2]
+    return Expected("record_changed", place)
+
+
 def change_hash(paper: Paper) -> Expected:
     place = paper.place()
     paper.change(place, leaf_hash=paper.chance.randbytes(32).hex())
@@ -177,6 +190,8 @@ EXPORTS = [
     Forgery("change a field in a line", "whole", change_field),
     Forgery("change a user in a line", "whole", change_user),
     Forgery("add a field to a line", "whole", add_field),
+    Forgery("say a field of a line twice", "whole", say_twice),
+    Forgery("cut a line in half", "whole", garble_line),
     Forgery("change a leaf's hash in a line", "whole", change_hash),
     Forgery("change a field, and the hash", "whole", change_field_and_hash),
     Forgery("remove a salt from a line", "whole", remove_salt),

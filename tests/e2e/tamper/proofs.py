@@ -55,6 +55,12 @@ def remove_filtered_line(paper: Paper) -> Expected:
     return Expected("export_cut")
 
 
+def older_filtered_checkpoint(paper: Paper) -> Expected:
+    """No path leads to its root, that of the first leaf neither."""
+    paper.say(checkpoint=paper.manifest["checkpoints"][0])
+    return Expected("inclusion_wrong", min(_leaves(paper)))
+
+
 def call_it_whole(paper: Paper) -> Expected:
     """The first leaf is one of those that the filter left out."""
     assert 0 not in _leaves(paper)
@@ -100,6 +106,7 @@ PROOFS = [
     Forgery("filtered: change a leaf index", "filtered", change_filtered_index),
     Forgery("filtered: remove an audit path", "filtered", remove_filtered_path),
     Forgery("filtered: remove a line", "filtered", remove_filtered_line),
+    Forgery("filtered: an older checkpoint", "filtered", older_filtered_checkpoint),
     Forgery("filtered: a checkpoint by another key", "filtered", another_key),
     Forgery("proof: change a field", "proof", change_proved_field),
     Forgery("proof: change an audit path", "proof", change_proved_path),

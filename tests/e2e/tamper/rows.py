@@ -123,6 +123,13 @@ def append(world: World) -> Expected:
     return Expected("head_changed")
 
 
+def insert_before_all(world: World) -> Expected:
+    record_id, hash_ = forged(world, world.pick())
+    world.insert_leaf(-1, record_id, hash_)
+    # From 0 on, all is well; and there is one more than the tree head says.
+    return Expected("head_changed")
+
+
 def renumber_with_gap(world: World) -> Expected:
     middle = world.size // 2
     world.shift(middle, 1)
@@ -204,6 +211,7 @@ ROWS = [
     Tampering("insert a record with its leaf", insert_among_sealed),
     Tampering("replace a record and its leaf", replace),
     Tampering("append a record with its leaf", append),
+    Tampering("put a leaf before the first", insert_before_all),
     Tampering("renumber from the middle, with a gap", renumber_with_gap),
     Tampering("renumber from the middle, without", renumber_without_gap),
     Tampering("swap two commitments", swap_commitments),

@@ -81,6 +81,13 @@ def test_it_is_found_in_a_file(
     assert not faults, "\n".join([f"expected: {expected}", *faults])
 
 
+@pytest.mark.parametrize("how", ["--database", "--export", "--proof"])
+def test_what_is_not_there_has_no_verdict(sealed: Sealed, how: str, tmp_path: Path) -> None:
+    gone = sealed.url.removesuffix(".db") + "gone" if how == "--database" else str(tmp_path / "gone")
+    said = verify(how, gone, "--public-key", sealed.public_key)
+    assert (said.gateway.exit, said.python.exit) == (3, 3), f"{said.gateway.said}\n{said.python.said}"
+
+
 @pytest.mark.parametrize("what", ["database", "whole", "filtered", "proof"])
 def test_what_nobody_has_touched_is_sound(sealed: Sealed, what: str, table: Table, newest: Path) -> None:
     where = sealed.url if what == "database" else str(sealed.files[what])

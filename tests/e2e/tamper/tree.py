@@ -87,6 +87,23 @@ def delete_tile(world: World) -> Expected:
     return Expected("tile_changed", first, world.id(first))
 
 
+def append_to_tile(world: World) -> Expected:
+    index = world.size // merkle.WIDTH
+    world.set_tile(0, index, world.sealed.trail.tiles[0, index] + world.chance.randbytes(32))
+    # The tile says that there must be one more leaf.
+    return Expected("leaf_missing", world.size)
+
+
+def append_to_upper_tile(world: World) -> Expected:
+    world.set_tile(1, 0, world.sealed.trail.tiles[1, 0] + world.chance.randbytes(32))
+    return Expected("tile_changed")
+
+
+def delete_upper_tile(world: World) -> Expected:
+    world.do("DELETE FROM audit_tile WHERE level = 1")
+    return Expected("tile_changed")
+
+
 def _checkpoints(world: World) -> list[int]:
     """The sizes of the checkpoints, the oldest first."""
     found = sorted(note.size for note in world.sealed.trail.checkpoints if note.size)
@@ -155,6 +172,12 @@ def raise_size_of_head(world: World) -> Expected:
     return Expected("leaf_missing", world.size)
 
 
+def delete_head(world: World) -> Expected:
+    world.do("DELETE FROM audit_tree_head")
+    # There are more leaves than it says.
+    return Expected("head_changed")
+
+
 def _resign_checkpoint(world: World, signer: Signer) -> Expected:
     newest = _checkpoints(world)[-1]
     world.set_checkpoint(newest, note=signer.sign(newest, tree(world.hashes()[:newest])))
@@ -187,6 +210,9 @@ TREE = [
     Tampering("change a tile of level 0", change_tile),
     Tampering("change a tile of level 1", change_upper_tile),
     Tampering("delete a tile of level 0", delete_tile),
+    Tampering("append to a tile of level 0", append_to_tile),
+    Tampering("append to a tile of level 1", append_to_upper_tile),
+    Tampering("delete the tile of level 1", delete_upper_tile),
     Tampering("change a checkpoint's root", change_root_of_checkpoint),
     Tampering("lower a checkpoint's size", lower_size_of_checkpoint),
     Tampering("raise a checkpoint's size", raise_size_of_checkpoint),
@@ -196,6 +222,7 @@ TREE = [
     Tampering("an older checkpoint as the tree head", replay_head),
     Tampering("lower the tree head's size", lower_size_of_head),
     Tampering("raise the tree head's size", raise_size_of_head),
+    Tampering("delete the tree head", delete_head),
     Tampering("a checkpoint signed with another key", sign_checkpoint_with_another_key),
     Tampering("a checkpoint signed wrongly", sign_checkpoint_wrongly),
     Tampering("a tree head signed with another key", sign_head_with_another_key),

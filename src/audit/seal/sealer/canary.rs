@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::audit::seal::Hash;
 use crate::audit::seal::note::Verifiers;
 use crate::audit::seal::proof::{self, Tiles};
-use crate::audit::seal::{Hash, Tile};
-use crate::audit::store::{Error, TreeStore};
+use crate::audit::store::{Error, StoredTile, TreeStore};
 
 /// Between two heartbeats: at least once an hour something is sealed.
 const PERIOD: Duration = Duration::from_hours(1);
@@ -106,12 +106,7 @@ async fn is_back(store: &dyn TreeStore, verifiers: &Verifiers, id: Uuid) -> Resu
         .into_iter()
         .collect();
     let tiles = store.tiles(&wanted).await?;
-    let tiles: Tiles = tiles
-        .iter()
-        .filter_map(|tile| tile.parsed())
-        .collect::<Vec<Tile>>()
-        .into_iter()
-        .collect();
+    let tiles: Tiles = tiles.iter().filter_map(StoredTile::parsed).collect();
     let is_included = || {
         let hash: Hash = hash.as_slice().try_into().ok()?;
         let path = proof::inclusion(head.size, index, &tiles)?;

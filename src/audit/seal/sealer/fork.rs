@@ -11,7 +11,7 @@ use crate::audit::record::Kind;
 use crate::audit::seal::note::{TreeHead, Verifiers};
 use crate::audit::seal::proof::{self, Tiles};
 use crate::audit::seal::step::Broken;
-use crate::audit::store::{Error, TreeStore};
+use crate::audit::store::{Error, StoredTile, TreeStore};
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_hours(1);
@@ -78,16 +78,16 @@ impl Fork {
                     outlet.cursor = outlet.cursor.max(Some(restored));
                 }
                 Leads::Shorter(size) => {
-                    let published = head.size;
+                    let signed = head.size;
                     parted = Some(format!(
                         "the tree has {size} leaves, and the newest checkpoint of the {name} has \
-                         {published}: the database was rolled back, or leaves were taken out of it"
+                         {signed}: the database was rolled back, or leaves were taken out of it"
                     ));
                 }
                 Leads::Elsewhere => {
-                    let published = head.size;
+                    let signed = head.size;
                     parted = Some(format!(
-                        "the first {published} leaves of the tree are not those that the newest checkpoint \
+                        "the first {signed} leaves of the tree are not those that the newest checkpoint \
                          of the {name} has signed: the database was rewritten, or restored and added to"
                     ));
                 }
@@ -115,7 +115,7 @@ pub(in crate::audit) async fn leads(
     }
     let wanted: Vec<_> = proof::wanted_for_root(head.size).into_iter().collect();
     let stored = store.tiles(&wanted).await?;
-    let tiles: Tiles = stored.iter().filter_map(|tile| tile.parsed()).collect();
+    let tiles: Tiles = stored.iter().filter_map(StoredTile::parsed).collect();
     let root = proof::root_at(head.size, &tiles);
     Ok(if root == Some(head.root) {
         Leads::Yes

@@ -30,19 +30,16 @@ impl Patrol {
             return Ok(());
         }
         let found = store.adopt(self.after, LOOK).await?;
-        let pause = match found.next {
-            Some(next) => {
-                self.after = next;
-                if found.adopted > 0 {
-                    Duration::ZERO
-                } else {
-                    PAUSE
-                }
+        let pause = if let Some(next) = found.next {
+            self.after = next;
+            if found.adopted > 0 {
+                Duration::ZERO
+            } else {
+                PAUSE
             }
-            None => {
-                self.after = Uuid::nil();
-                REST
-            }
+        } else {
+            self.after = Uuid::nil();
+            REST
         };
         self.next_at = Some(Instant::now() + pause);
         if found.adopted > 0 {

@@ -16,6 +16,8 @@ struct Desk {
     stamp: Stamp,
 }
 
+type Change = Box<dyn Fn(&mut Before)>;
+
 fn signers() -> Signers {
     let (key, _) = keys::generate("log.example").unwrap();
     keys::parse(&key).unwrap()
@@ -187,7 +189,7 @@ fn what_disagrees_stops_it_and_is_named() {
     desk.arrive(1);
     let good = desk.before.clone();
     let stranger = signers();
-    let changes: [(&str, Box<dyn Fn(&mut Before)>); 9] = [
+    let changes: [(&str, Change); 9] = [
         (
             "do not lead to its head",
             Box::new(|it| it.edge[0].hashes[0] ^= 1),

@@ -187,7 +187,7 @@ pub(crate) async fn several_that_seal_at_once_make_one_tree(bench: &Bench) {
         })
     });
     for sealer in sealers.collect::<Vec<_>>() {
-        let ended = tokio::time::timeout(Duration::from_secs(60), sealer).await;
+        let ended = tokio::time::timeout(Duration::from_mins(1), sealer).await;
         ended.unwrap().unwrap();
     }
     assert_eq!(sealed(&*store).await, ids(&records));
