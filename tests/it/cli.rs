@@ -8,6 +8,8 @@ mod kinds;
 mod partitions;
 #[cfg(feature = "sqlite")]
 mod planted;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+mod proof;
 #[cfg(feature = "sqlite")]
 mod served;
 #[cfg(feature = "sqlite")]
@@ -105,6 +107,11 @@ fn asking_for_help_or_version_is_no_mistake() {
         "check --help",
         "migrate --help",
         "audit list --help",
+        "audit export --help",
+        "audit prove --help",
+        "audit verify --help",
+        "audit keygen --help",
+        "audit resume --help",
     ] {
         let ran = Desk::new().run(line).expect(DONE);
         assert!(

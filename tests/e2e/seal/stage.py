@@ -27,6 +27,11 @@ from .stores import PostgresStore, SqliteStore, Store
 NAME = "example.org/seal"
 # A record is sealed within a second or so. Timings are no tests: this is only to tell late from never.
 SOON = 5.0
+CLOSEST = """
+    SELECT min(extract(epoch FROM gap)) FROM (
+        SELECT made_at - lag(made_at) OVER (ORDER BY size) AS gap FROM audit_checkpoint
+    ) AS gaps
+"""
 LEFT = """
     SELECT (SELECT count(*) FROM audit_record) - (SELECT count(*) FROM audit_leaf),
         (SELECT count(*) FROM audit_pending)
@@ -107,6 +112,7 @@ class Stage:
                 gateway.stop(signal.SIGKILL)
         self.homeserver.cut()
         self._undo.close()
+        self.store.drop()
         panicked = [each.log for each in self._started if "panicked at" in each.log]
         assert not panicked, panicked[0][-5000:]
 
@@ -164,6 +170,10 @@ class Stage:
     def checkpoints(self) -> list[int]:
         """The sizes of those in the database."""
         return [int(line) for line in self.sql("SELECT size FROM audit_checkpoint ORDER BY size").split()]
+
+    def closest(self) -> float:
+        """How many seconds apart the closest two checkpoints are; of Postgres alone."""
+        return float(self.sql(CLOSEST))
 
     def checkpointed(self) -> int:
         """Waits until a checkpoint covers every record; how many leaves it has."""

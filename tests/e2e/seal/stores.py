@@ -41,6 +41,9 @@ class Store(Protocol):
     def restore(self) -> None:
         """Brings it back to what was kept."""
 
+    def drop(self) -> None:
+        """Nobody will look at it again."""
+
 
 class PostgresStore:
     def __init__(self, cluster: Cluster) -> None:
@@ -68,8 +71,8 @@ class PostgresStore:
             self.sql(f"CREATE TRIGGER nap AFTER {event} FOR EACH STATEMENT EXECUTE FUNCTION nap()")
 
     def is_held_up(self) -> bool:
-        asleep = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{self.name}' AND wait_event = 'PgSleep'"
-        return self.cluster.query("/postgres", asleep) != "0"
+        mine = f"FROM pg_stat_activity WHERE datname = '{self.name}'"
+        return self.cluster.query("/postgres", f"SELECT count(*) {mine} AND wait_event = 'PgSleep'") != "0"
 
     def let_go(self) -> None:
         # The server finishes the statement of a client that is gone, and then looks for the next.
@@ -81,6 +84,11 @@ class PostgresStore:
 
     def restore(self) -> None:
         self._copy(f"{self.name}_kept", self.name)
+
+    def drop(self) -> None:
+        # While it is in memory; a whole cluster at the end takes many times as long.
+        for name in (self.name, f"{self.name}_kept"):
+            self.cluster.query("/postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _copy(self, source: str, target: str) -> None:
         """Whoever is connected to either is thrown out, as with any restore."""
@@ -118,7 +126,8 @@ class SqliteStore:
         """)
         operations, table = event.split(" ON ")
         for operation in operations.split(" OR "):
-            self.sql(f"CREATE TRIGGER nap_{operation} AFTER {operation} ON {table} BEGIN SELECT n FROM nap; END")
+            when = f"AFTER {operation} ON {table}"
+            self.sql(f"CREATE TRIGGER nap_{operation} {when} BEGIN SELECT n FROM nap; END")
 
     def is_held_up(self) -> bool:
         """Somebody has the lock for much longer than any step takes."""
@@ -144,6 +153,9 @@ class SqliteStore:
         for companion in ("-wal", "-shm"):
             Path(f"{self.file}{companion}").unlink(missing_ok=True)
         shutil.copy(self._kept, self.file)
+
+    def drop(self) -> None:
+        """pytest does, with the folder."""
 
     @property
     def _kept(self) -> Path:

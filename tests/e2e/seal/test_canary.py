@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from faults.cluster import Cluster
-
+from support.gateway import Gateway
 from support.process import eventually
 
 from .stage import Stage, is_well, says
@@ -20,13 +19,15 @@ def swallow(stage: Stage, table: str) -> None:
     stage.sql(f"CREATE TRIGGER swallow BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION swallow()")
 
 
-def is_lost(stage: Stage) -> None:
+def is_lost(stage: Stage) -> Gateway:
+    """A gateway that says so."""
     gateway = stage.start()
     says(gateway, "canary_lost", LIMIT + 5)
     assert gateway.metric("keybackup_canary") == 0
     assert any("canary_lost" in line and "ERROR" in line for line in gateway.log.splitlines())
     assert (gateway.health("live"), gateway.health("ready")) == (200, 200)
     stage.write(gateway)
+    return gateway
 
 
 def test_the_canary_comes_back_in_a_checkpoint(stage: Stage) -> None:
@@ -49,10 +50,9 @@ def test_records_that_nobody_puts_in_line_lose_the_canary(stage: Stage) -> None:
 def test_a_tree_head_that_somebody_holds_loses_the_canary_until_it_is_let_go(stage: Stage) -> None:
     stage.stop(stage.start())
     assert isinstance(stage.store, PostgresStore)
-    cluster: Cluster = stage.store.cluster
-    with cluster.transaction(stage.database, "SELECT * FROM audit_tree_head FOR UPDATE"):
-        is_lost(stage)
-        gateway = stage._started[-1]
+    held = stage.store.cluster.transaction(stage.database, "SELECT * FROM audit_tree_head FOR UPDATE")
+    with held:
+        gateway = is_lost(stage)
     eventually(lambda: gateway.metric("keybackup_canary") == 1, "the canary back")
     is_well(gateway)
     stage.sealed()

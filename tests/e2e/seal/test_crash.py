@@ -21,8 +21,8 @@ STEPS = (
     "INSERT ON audit_checkpoint",
 )
 # More than a tile holds.
-BEFORE = 150
-KILLS = 8
+BEFORE = 140
+KILLS = 6
 
 
 def caught_at(stage: Stage, event: str) -> int:

@@ -61,7 +61,8 @@ def test_records_that_come_after_younger_ones_keep_no_one_waiting_and_are_no_dis
     by_index = stage.sql("SELECT record_id FROM audit_leaf ORDER BY leaf_index").split()
     recorded = {record["id"]: record["recorded_at"] for record in trail}
     # Older by their own clock, and sealed after.
-    assert min(recorded[each] for each in by_index[early:late]) < max(recorded[each] for each in by_index[:early])
+    first, last = by_index[:early], by_index[early:late]
+    assert min(recorded[each] for each in last) < max(recorded[each] for each in first)
     is_well(cut_off, 15)
     report = stage.is_whole(cut_off, other)
     assert (report["late"], report["clock_disorder"]) == (0, 0)

@@ -37,14 +37,14 @@ def make_older(stage: Stage) -> int:
 def multiply(stage: Stage, times: int) -> None:
     """More records like those that are of no exchange, each with an id of its own."""
     columns = [name for name in column_names(stage) if name != "id"]
-    numbers = f"(WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {times}) SELECT n FROM n)"
+    counted = f"WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {times})"
     if isinstance(stage.store, PostgresStore):
         id_ = "(left(id::text, 24) || substr(md5(random()::text), 1, 12))::uuid"
     else:
         id_ = "CAST(substr(id, 1, 10) || randomblob(6) AS BLOB)"
     stage.sql(
-        f"INSERT INTO audit_record (id, {', '.join(columns)}) "
-        f"SELECT {id_}, {', '.join(columns)} FROM audit_record CROSS JOIN {numbers} AS many WHERE exchange_id IS NULL"
+        f"{counted} INSERT INTO audit_record (id, {', '.join(columns)}) "
+        f"SELECT {id_}, {', '.join(columns)} FROM audit_record CROSS JOIN n WHERE exchange_id IS NULL"
     )
 
 

@@ -92,6 +92,15 @@ def goes_on(stage: Stage, gateway: Gateway, lost: str) -> None:
         assert (each.exit, each.code) == (1, code), each.said
 
 
+def publishes_what_came_after(stage: Stage, lost: str) -> None:
+    """Also the checkpoints that have no more leaves than the one that was lost."""
+    restored = int(stage.operations("resume")[-1]["detail"]["restored_size"])
+    wanted = [size for size in stage.checkpoints() if size > restored]
+    found = sizes(stage.published())
+    after = found[found.index(sizes([lost])[0]) + 1 :]
+    assert has_all(after, wanted), (after, wanted)
+
+
 @pytest.mark.parametrize("stage", STORES, indirect=True)
 def test_a_rolled_back_database_is_not_sealed_before_the_operator_says_so(stage: Stage) -> None:
     rolled_back(stage)
@@ -109,10 +118,7 @@ def test_after_a_restore_the_operator_has_it_sealed_again_without_a_restart(stag
     assert WAY_OUT in says(gateway, "seal_rolled_back")
     assert "lost" in resume(stage)
     goes_on(stage, gateway, lost)
-    restored = int(stage.operations("resume")[-1]["detail"]["restored_size"])
-    found = sizes(stage.published())
-    after = found[found.index(sizes([lost])[0]) + 1 :]
-    assert has_all(after, [size for size in stage.checkpoints() if size > restored]), (after, stage.checkpoints())
+    publishes_what_came_after(stage, lost)
     # To start again is to find the same checkpoints, and no rollback.
     again = stage.start()
     stage.write(again)
@@ -248,18 +254,17 @@ def test_a_rollback_under_running_gateways_is_noticed(stage: Stage) -> None:
     stage.write(gateway, 2)
     time.sleep(1)
     assert (stage.leaves(), gateway.metric("keybackup_sealing")) == (leaves, 0)
-
-
-def test_the_way_out_of_a_rollback_is_said_by_running_gateways_too(stage: Stage) -> None:
-    gateway, lost = rolled_back_under(stage)
     assert WAY_OUT in says(gateway, "seal_rolled_back")
+
+
+def test_after_a_restore_under_running_gateways_the_operator_has_it_sealed_again_without_a_restart(
+    stage: Stage,
+) -> None:
+    gateway, lost = rolled_back_under(stage)
+    says(gateway, "seal_rolled_back")
     assert "lost" in resume(stage)
     goes_on(stage, gateway, lost)
-    found = sizes(stage.published())
-    after = found[found.index(sizes([lost])[0]) + 1 :]
-    restored = int(stage.operations("resume")[-1]["detail"]["restored_size"])
-    # Also those that have no more leaves than what was lost.
-    assert has_all(after, [size for size in stage.checkpoints() if size > restored]), (after, stage.checkpoints())
+    publishes_what_came_after(stage, lost)
 
 
 def test_a_rollback_is_noticed_by_whoever_seals_next(stage: Stage) -> None:
