@@ -8,6 +8,10 @@ CREATE TABLE audit_pending (
     record_id uuid NOT NULL
 );
 
+-- Rows come and go by the thousand: the dead ones must not pile up in front of the living.
+ALTER TABLE audit_pending
+    SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
+
 COMMENT ON TABLE audit_pending IS 'Records that are not sealed yet, in the order of their arrival';
 COMMENT ON COLUMN audit_pending.seq IS 'The order of arrival';
 COMMENT ON COLUMN audit_pending.record_id IS 'The record';

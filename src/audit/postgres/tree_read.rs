@@ -14,7 +14,7 @@ use crate::audit::store::{
 };
 
 const WAITING: &str = "
-    SELECT EXISTS (SELECT FROM audit_pending), head.size, coalesce(newest.size, 0),
+    SELECT (SELECT true FROM audit_pending ORDER BY seq LIMIT 1) IS NOT NULL, head.size, coalesce(newest.size, 0),
         coalesce(extract(epoch FROM clock_timestamp() - newest.made_at)::float8, 0)
     FROM audit_tree_head AS head LEFT JOIN LATERAL (
         SELECT size, made_at FROM audit_checkpoint ORDER BY size DESC LIMIT 1

@@ -2,6 +2,7 @@
 
 mod file;
 mod log;
+mod patient;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use self::file::NoteFile;
 pub(in crate::audit) use self::file::notes_in;
 use self::log::NoteLog;
+use self::patient::Patient;
 use super::note::Verifiers;
 use crate::audit::store::BoxFuture;
 
@@ -31,7 +33,7 @@ pub(super) struct Outlet {
 }
 
 enum Kind {
-    File(NoteFile),
+    File(Patient),
     Log(NoteLog),
     Endpoint(Arc<dyn Endpoint>),
 }
@@ -40,7 +42,7 @@ enum Kind {
 
 impl Outlet {
     pub(super) fn file(path: PathBuf) -> Self {
-        Self::new(Kind::File(NoteFile::new(path)))
+        Self::new(Kind::File(Patient::new(NoteFile::new(path))))
     }
 
     pub(super) fn log() -> Self {
@@ -71,7 +73,10 @@ impl Outlet {
     /// The newest checkpoint that was put there, if it can be asked.
     pub(super) async fn newest(&self, verifiers: &Verifiers) -> Result<Option<String>, String> {
         match &self.kind {
-            Kind::File(file) => file.newest(verifiers),
+            Kind::File(file) => {
+                let tail = file.tail().await?;
+                tail.map_or(Ok(None), |tail| file.file().newest_in(&tail, verifiers))
+            }
             Kind::Log(_) => Ok(None),
             Kind::Endpoint(endpoint) => {
                 let note = endpoint.newest().await?;
@@ -98,7 +103,7 @@ impl Outlet {
 
     pub(super) async fn publish(&mut self, note: &str) -> Result<(), String> {
         match &mut self.kind {
-            Kind::File(file) => file.append(note),
+            Kind::File(file) => file.write(note).await,
             Kind::Log(log) => {
                 log.write(note);
                 Ok(())

@@ -5,10 +5,12 @@
 
 mod canary;
 pub(super) mod fork;
+mod outside;
 mod patrol;
 mod publisher;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 
 use self::canary::Canary;
 use self::fork::Fork;
+use self::outside::{Outside, Standing};
 use self::patrol::Patrol;
 use self::publisher::Publisher;
 use super::Sealing;
@@ -42,10 +45,12 @@ const LAST_STEPS: Duration = Duration::from_secs(5);
 pub(in crate::audit) struct Sealer {
     store: Arc<dyn TreeStore>,
     planner: Planner,
-    publisher: Publisher,
     canary: Canary,
-    fork: Fork,
     patrol: Patrol,
+    /// Whether the database leads to what was published.
+    standing: watch::Receiver<Standing>,
+    suspicion: Arc<AtomicBool>,
+    outside: Option<Outside>,
     board: Board,
     metrics: Metrics,
     stamp: Arc<Stamp>,
@@ -82,12 +87,25 @@ impl Sealer {
             stamp,
             jobs,
         } = surroundings;
+        let (standing, stands) = watch::channel(Standing::default());
+        let suspicion = Arc::new(AtomicBool::new(false));
+        let outside = Outside {
+            suspicion: Arc::clone(&suspicion),
+            store: Arc::clone(&store),
+            verifiers: sealing.signers.verifiers(),
+            publisher: Publisher::new(sealing.file, sealing.endpoint),
+            fork: Fork::default(),
+            board: board.clone(),
+            metrics: metrics.clone(),
+            standing,
+        };
         Self {
             planner: Planner::new(sealing.signers, interval),
-            publisher: Publisher::new(sealing.file, sealing.endpoint),
             canary: Canary::new(sealing.interval),
-            fork: Fork::default(),
             patrol: Patrol::default(),
+            standing: stands,
+            suspicion,
+            outside: Some(outside),
             store,
             board,
             metrics,
@@ -99,8 +117,11 @@ impl Sealer {
         }
     }
 
-    /// Until it is told to stop; then everything that is there is sealed, and signed, once more.
+    /// Until it is told to stop; then everything that is there is sealed, signed and published once more.
     pub(in crate::audit) async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+        let (stop, told) = watch::channel(false);
+        let outside = self.outside.take();
+        let publishing = outside.map(|outside| tokio::spawn(outside.run(told)));
         loop {
             let round = self.round(false).await;
             self.note(round);
@@ -111,6 +132,10 @@ impl Sealer {
         }
         let last = tokio::time::timeout(LAST_STEPS, self.round(true)).await;
         self.note(last.unwrap_or_else(|_| Err(Error::too_slow())));
+        let _ = stop.send(true);
+        if let Some(publishing) = publishing {
+            let _ = tokio::time::timeout(LAST_STEPS, publishing).await;
+        }
         let _ = tokio::time::timeout(LAST_STEPS, self.store.close()).await;
     }
 
@@ -133,30 +158,47 @@ impl Sealer {
     async fn round(&mut self, is_last: bool) -> Result<(), Error> {
         let waiting = self.store.waiting().await?;
         self.metrics.size(waiting.size);
-        let parted = self.look_for_fork().await?;
-        let trouble = self.broken.as_ref().or(parted.as_ref());
-        let may_seal = trouble.is_none();
-        self.board.say(Part::Sealer, trouble.map(Broken::trouble));
-        self.metrics.sealing(may_seal);
-        if may_seal {
-            let is_behind = waiting.size > waiting.checkpoint_size
-                && (is_last || waiting.checkpoint_age >= self.planner.interval.as_seconds_f64());
-            if waiting.is_pending || is_behind || is_last || !self.has_compared_keys {
-                self.seal(is_last).await?;
+        match self.stands() {
+            Standing::Unknown => return Ok(()),
+            Standing::Parted(broken) => self.stopped(&broken),
+            Standing::Leads => {
+                if let Some(broken) = self.broken.clone() {
+                    self.stopped(&broken);
+                } else {
+                    self.metrics.sealing(true);
+                    self.board.say(Part::Sealer, None);
+                    let is_behind = waiting.size > waiting.checkpoint_size
+                        && (is_last
+                            || waiting.checkpoint_age >= self.planner.interval.as_seconds_f64());
+                    if waiting.is_pending || is_behind || is_last || !self.has_compared_keys {
+                        self.seal(is_last).await?;
+                    }
+                    self.patrol.step(&*self.store).await?;
+                }
             }
-            self.patrol.step(&*self.store).await?;
         }
-        let Self {
-            publisher, planner, ..
-        } = self;
-        let failures = publisher
-            .publish(&*self.store, &planner.verifiers, &self.metrics, is_last)
-            .await?;
-        self.board.say(Part::Publisher, failures);
-        if !is_last {
-            self.canary().await?;
+        if is_last {
+            return Ok(());
         }
-        Ok(())
+        self.canary().await
+    }
+
+    /// Whether the database leads to what was published, as it was last seen.
+    fn stands(&mut self) -> Standing {
+        let has_changed = self.standing.has_changed().unwrap_or(false);
+        let standing = self.standing.borrow_and_update().clone();
+        if has_changed && standing == Standing::Leads && self.planner.seen.is_some() {
+            // It did not before: an operator has said that the tree goes on from where it is.
+            self.planner.seen = None;
+            self.broken = None;
+            tracing::info!("the tree goes on from what was restored");
+        }
+        standing
+    }
+
+    fn stopped(&self, broken: &Broken) {
+        self.metrics.sealing(false);
+        self.board.say(Part::Sealer, Some(broken.trouble()));
     }
 
     /// Seals until nothing waits, or something is wrong.
@@ -191,6 +233,10 @@ impl Sealer {
                     self.metrics.sealing(false);
                 }
                 self.board.say(Part::Sealer, Some(broken.trouble()));
+                if matches!(broken, Broken::RolledBack(_)) {
+                    // What was published may say so, too, and then an operator can say that it was meant.
+                    self.suspicion.store(true, Ordering::Relaxed);
+                }
                 self.broken = Some(broken).filter(|it| !matches!(it, Broken::Unreadable(_)));
                 return Ok(());
             }
@@ -233,25 +279,6 @@ impl Sealer {
         let id = record.id;
         let jobs = self.jobs.upgrade()?;
         jobs.try_send(Job::queued(record)).is_ok().then_some(id)
-    }
-
-    async fn look_for_fork(&mut self) -> Result<Option<Broken>, Error> {
-        let Self {
-            fork,
-            publisher,
-            store,
-            planner,
-            ..
-        } = self;
-        let was_parted = fork.is_parted();
-        let parted = fork.look(&**store, publisher, &planner.verifiers).await?;
-        if was_parted && parted.is_none() {
-            // An operator has said that the tree goes on from where it is.
-            planner.seen = None;
-            self.broken = None;
-            tracing::info!("the tree goes on from what was restored");
-        }
-        Ok(parted)
     }
 
     async fn canary(&mut self) -> Result<(), Error> {

@@ -58,7 +58,11 @@ impl Verify {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let began = Instant::now();
         let format = self.format;
-        match self.verify() {
+        let verified = self.verify();
+        if io::stderr().is_terminal() {
+            eprint!("\r{:40}\r", "");
+        }
+        match verified {
             Ok(report) => {
                 say(&match format {
                     Format::Text => told(&report, began.elapsed()),

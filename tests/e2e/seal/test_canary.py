@@ -47,6 +47,13 @@ def test_records_that_nobody_puts_in_line_lose_the_canary(stage: Stage) -> None:
     is_lost(stage)
 
 
+def test_a_sealer_whose_every_step_fails_loses_the_canary(stage: Stage) -> None:
+    stage.stop(stage.start())
+    stage.sql("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'")
+    stage.sql("CREATE TRIGGER fail BEFORE INSERT ON audit_leaf FOR EACH ROW EXECUTE FUNCTION fail()")
+    is_lost(stage)
+
+
 def test_a_tree_head_that_somebody_holds_loses_the_canary_until_it_is_let_go(stage: Stage) -> None:
     stage.stop(stage.start())
     assert isinstance(stage.store, PostgresStore)

@@ -71,7 +71,7 @@ def test_start_heartbeat_and_stop_are_in_the_trail(stage: Stage) -> None:
     assert policy["policy"]["mode"] == "enforce" and policy["audit"]["mode"] == "required"
 
 
-def test_another_policy_has_another_digest_and_another_key_file_has_not(stage: Stage) -> None:
+def test_another_policy_has_another_digest_and_another_interval_has_not(stage: Stage) -> None:
     stage.is_whole(stage.start())
     stage.audit["reads"] = "none"
     stage.is_whole(stage.start())
@@ -100,7 +100,7 @@ def test_what_was_recorded_before_there_was_sealing_is_sealed_after_the_upgrade(
     stage.write(gateway, 60)
     stage.stop(gateway)
     # More than is looked at in one go.
-    multiply(stage, 4000)
+    multiply(stage, 6000)
     older = make_older(stage)
     count = stage.count()
     assert count > 10_000

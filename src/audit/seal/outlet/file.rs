@@ -10,6 +10,7 @@ use crate::audit::seal::note::Verifiers;
 const TAIL: u64 = 64 << 10;
 
 /// An append-only file of notes.
+#[derive(Clone)]
 pub(super) struct NoteFile {
     path: PathBuf,
 }
@@ -41,18 +42,23 @@ impl NoteFile {
         Self { path }
     }
 
-    /// The newest note of this log in it. What was torn by a crash is not looked at.
-    pub(super) fn newest(&self, verifiers: &Verifiers) -> Result<Option<String>, String> {
-        let tail = match self.tail() {
-            Ok(tail) => tail,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.failed("cannot be read", &error)),
-        };
-        let notes = notes_in(&tail);
-        let newest = notes
-            .into_iter()
-            .rev()
-            .find(|note| verifiers.open(note).is_ok());
+    /// Its end; `None` if there is no such file.
+    pub(super) fn end(&self) -> Result<Option<String>, String> {
+        match self.tail() {
+            Ok(tail) => Ok(Some(tail)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("cannot be read", &error)),
+        }
+    }
+
+    /// The newest note of this log in `tail`. What was torn by a crash is not looked at.
+    pub(super) fn newest_in(
+        &self,
+        tail: &str,
+        verifiers: &Verifiers,
+    ) -> Result<Option<String>, String> {
+        let mut notes = notes_in(tail).into_iter().rev();
+        let newest = notes.find(|note| verifiers.open(note).is_ok());
         if newest.is_none() && !tail.trim().is_empty() {
             let path = self.path.display();
             return Err(format!(
@@ -64,11 +70,13 @@ impl NoteFile {
 
     pub(super) fn append(&self, note: &str) -> Result<(), String> {
         let append = || {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&self.path)?;
-            let is_torn = !matches!(self.tail()?.as_bytes(), [] | [.., b'\n', b'\n']);
+            let is_torn = match self.tail() {
+                Ok(tail) => !matches!(tail.as_bytes(), [] | [.., b'\n', b'\n']),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                Err(error) => return Err(error),
+            };
+            let mut options = OpenOptions::new();
+            let mut file = options.create(true).append(true).open(&self.path)?;
             let gap = if is_torn { "\n\n" } else { "" };
             file.write_all(format!("{gap}{note}\n").as_bytes())?;
             file.sync_data()
@@ -77,11 +85,12 @@ impl NoteFile {
     }
 
     fn tail(&self) -> io::Result<String> {
+        // To open a pipe is to wait for its other end.
+        if !fs::metadata(&self.path)?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
         let mut file = File::open(&self.path)?;
         let length = file.metadata()?.len();
-        if !fs::metadata(&self.path)?.is_file() {
-            return Ok(String::new());
-        }
         file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
         let mut tail = Vec::new();
         file.take(TAIL).read_to_end(&mut tail)?;
@@ -96,8 +105,13 @@ impl NoteFile {
 #[cfg(test)]
 mod tests {
     use super::{NoteFile, notes_in};
-    use crate::audit::seal::note::TreeHead;
+    use crate::audit::seal::note::{TreeHead, Verifiers};
     use crate::audit::seal::{Signers, keys};
+
+    fn newest(file: &NoteFile, verifiers: &Verifiers) -> Result<Option<String>, String> {
+        let end = file.end()?;
+        end.map_or(Ok(None), |tail| file.newest_in(&tail, verifiers))
+    }
 
     fn signers() -> Signers {
         let (key, _) = keys::generate("log.example").unwrap();
@@ -117,11 +131,11 @@ mod tests {
         let path = folder.path().join("notes");
         let (signers, file) = (signers(), NoteFile::new(path.clone()));
         let verifiers = signers.verifiers();
-        assert_eq!(file.newest(&verifiers), Ok(None));
+        assert_eq!(newest(&file, &verifiers), Ok(None));
         for size in 1..400 {
             file.append(&note(&signers, size)).unwrap();
         }
-        assert_eq!(file.newest(&verifiers), Ok(Some(note(&signers, 399))));
+        assert_eq!(newest(&file, &verifiers), Ok(Some(note(&signers, 399))));
         let text = std::fs::read_to_string(path).unwrap();
         let sizes: Vec<_> = notes_in(&text)
             .iter()
@@ -140,10 +154,10 @@ mod tests {
         let whole = format!("{first}\n{second}\n");
         for cut in first.len() + 1..whole.len() {
             std::fs::write(&path, &whole[..whole.floor_char_boundary(cut)]).unwrap();
-            let newest = file.newest(&verifiers).unwrap().unwrap();
-            assert!(newest == first || newest == second, "{cut}: {newest}");
+            let found = newest(&file, &verifiers).unwrap().unwrap();
+            assert!(found == first || found == second, "{cut}: {found}");
             file.append(&third).unwrap();
-            assert_eq!(file.newest(&verifiers), Ok(Some(third.clone())), "{cut}");
+            assert_eq!(newest(&file, &verifiers), Ok(Some(third.clone())), "{cut}");
             let text = std::fs::read_to_string(&path).unwrap();
             assert_eq!(notes_in(&text)[0], first, "{cut}");
         }
@@ -156,7 +170,7 @@ mod tests {
         let file = NoteFile::new(path.clone());
         std::fs::write(&path, note(&signers(), 5)).unwrap();
         let verifiers = signers().verifiers();
-        let error = file.newest(&verifiers).unwrap_err();
+        let error = newest(&file, &verifiers).unwrap_err();
         assert!(
             error.ends_with("holds no checkpoint that our keys have signed"),
             "{error}"

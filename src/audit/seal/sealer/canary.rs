@@ -12,9 +12,8 @@ use crate::audit::store::{Error, StoredTile, TreeStore};
 
 /// Between two heartbeats: at least once an hour something is sealed.
 const PERIOD: Duration = Duration::from_hours(1);
-/// What a heartbeat may always take, however short the interval between checkpoints is: it is sealed within a
-/// second, and waits for a checkpoint.
-const LEAST: Duration = Duration::from_secs(10);
+/// What a heartbeat may take beyond the interval between checkpoints: to arrive, and to be sealed.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// The heartbeat that is under way, and when the next one is due.
 pub(super) struct Canary {
@@ -34,7 +33,7 @@ struct Flight {
 impl Canary {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
-            limit: (2 * interval).max(LEAST),
+            limit: interval + GRACE,
             sent_at: None,
             flying: None,
         }

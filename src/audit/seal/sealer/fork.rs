@@ -15,13 +15,16 @@ use crate::audit::store::{Error, StoredTile, TreeStore};
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_hours(1);
-/// While the tree does not lead to what was published: an operator may say that it was restored.
+/// While the tree does not lead to what was published, as an operator may say that it was restored; and while a place
+/// could not be asked.
 const SOON: Duration = Duration::from_secs(2);
 
 /// What the last look has found.
 #[derive(Default)]
 pub(super) struct Fork {
     looked_at: Option<Instant>,
+    /// Every place could be asked.
+    is_complete: bool,
     parted: Option<Broken>,
 }
 
@@ -38,8 +41,9 @@ pub(in crate::audit) enum Leads {
 // === impl Fork ===
 
 impl Fork {
-    pub(super) fn is_parted(&self) -> bool {
-        self.parted.is_some()
+    /// The next look is due at once.
+    pub(super) fn look_again(&mut self) {
+        self.looked_at = None;
     }
 
     /// What is wrong, if anything is.
@@ -49,7 +53,10 @@ impl Fork {
         publisher: &mut Publisher,
         verifiers: &Verifiers,
     ) -> Result<Option<Broken>, Error> {
-        let period = if self.is_parted() { SOON } else { PERIOD };
+        let period = match (&self.parted, self.is_complete) {
+            (None, true) => PERIOD,
+            _ => SOON,
+        };
         if self.looked_at.is_some_and(|at| at.elapsed() < period) {
             return Ok(self.parted.clone());
         }
@@ -96,7 +103,8 @@ impl Fork {
         let way_out = "If it was restored from a backup, `key-backup-gateway audit resume --after-restore` goes on \
                        from there, and says so in the trail";
         self.parted = parted.map(|text| Broken::RolledBack(format!("{text}. {way_out}")));
-        self.looked_at = is_complete.then(Instant::now);
+        self.looked_at = Some(Instant::now());
+        self.is_complete = is_complete;
         Ok(self.parted.clone())
     }
 }
