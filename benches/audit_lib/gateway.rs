@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{Request, Response};
 use http_body_util::Full;
 use key_backup_gateway::audit::record::{Facts, Judged, Outcome, Phase};
-use key_backup_gateway::audit::{self, AuditLog, Durability, Health, Patience};
+use key_backup_gateway::audit::seal::{self, Sealing, keys};
+use key_backup_gateway::audit::{self, AuditLog, Durability, Health, Patience, Seal};
 use key_backup_gateway::client::{Client, RequestId};
 use key_backup_gateway::clock::SystemClock;
 use key_backup_gateway::guard::{self, Guard, GuardLayer, Replay};
@@ -46,9 +48,10 @@ pub(crate) struct Gateway {
 // === impl Gateway ===
 
 impl Gateway {
-    /// Ready to record. A receipt means committed in the store.
-    pub(crate) async fn start(url: &str) -> Result<Self, Failed> {
-        let gateway = Self::open(url, |config| {
+    /// Ready to record. A receipt means committed in the store. With the file of a `key`, it seals.
+    pub(crate) async fn start(url: &str, key: Option<&str>) -> Result<Self, Failed> {
+        let sealing = key.map_or(Ok(Seal::No), |key| sealing(url, key))?;
+        let gateway = Self::open(url, sealing, |config| {
             config.durability = Some(Durability::Store);
             config.spool = None;
         })?;
@@ -65,22 +68,31 @@ impl Gateway {
 
     /// With the spool `path`, of at most `limit` bytes; perhaps without a store.
     pub(crate) fn with_spool(url: &str, path: &str, limit: u64) -> Result<Self, Failed> {
-        Self::open(url, |config| {
+        Self::open(url, Seal::No, |config| {
             config.durability = Some(Durability::Spool);
             config.spool = Some(path.into());
             config.spool_limit = limit;
         })
     }
 
-    fn open(url: &str, keep: impl FnOnce(&mut audit::Config)) -> Result<Self, Failed> {
+    fn open(
+        url: &str,
+        sealing: Seal,
+        keep: impl FnOnce(&mut audit::Config),
+    ) -> Result<Self, Failed> {
         let mut config = guard::Config::default();
         // A disk that is slow for a while is not what is measured, nor is whoami.
         config.audit.deadline = LONG;
         config.identity.cache = Duration::from_hours(1);
         keep(&mut config.audit);
         let mut registry = Registry::default();
+        let open = || {
+            let mut backing = audit::backing(&database(url), &config.audit)?;
+            backing.sealing = sealing;
+            Ok::<_, Failed>(backing)
+        };
         let audit = AuditLog::start(
-            || audit::backing(&database(url), &config.audit).map_err(Failed::from),
+            open,
             &config.audit,
             Arc::new(SystemClock),
             "gateway-1.example.org",
@@ -141,6 +153,17 @@ impl Gateway {
         }
         Ok(sum)
     }
+}
+
+/// As an operator has it who configures nothing but the key.
+fn sealing(url: &str, key: &str) -> Result<Seal, Failed> {
+    Ok(Seal::Yes(Box::new(Sealing {
+        database: database(url),
+        signers: keys::read(Path::new(key))?,
+        interval: seal::Config::default().interval,
+        file: None,
+        endpoint: None,
+    })))
 }
 
 /// One guarded write, which succeeds.

@@ -99,10 +99,15 @@ impl<E: Send + 'static> Load<E> {
 }
 
 /// The median, in seconds; of nothing, 0.
-pub(crate) fn median(mut values: Vec<Duration>) -> f64 {
+pub(crate) fn median(values: Vec<Duration>) -> f64 {
+    percentile(values, 50)
+}
+
+/// What `percent` of the values are less than, in seconds; of nothing, 0.
+pub(crate) fn percentile(mut values: Vec<Duration>, percent: usize) -> f64 {
     values.sort_unstable();
     values
-        .get(values.len() / 2)
+        .get(values.len() * percent / 100)
         .copied()
         .unwrap_or_default()
         .as_secs_f64()

@@ -1,10 +1,11 @@
-//! What `benches/audit` measures from inside: the guard, the trail, one user's history.
+//! What `benches/audit` and `benches/seal` measure from inside: the guard, the trail, one user's history, the tree.
 //!
 //! One measurement a process; it prints its figure as one line of JSON. The database is there, and up
 //! to date.
 
 mod gateway;
 mod load;
+mod sealed;
 mod spooled;
 mod users;
 
@@ -27,7 +28,10 @@ usage: audit guard URL IN_FLIGHT SECONDS    records a second of guarded writes
        audit fill URL SPOOL RECORDS         spools so many records: the store is away
        audit ship URL SPOOL                 the time in which all of them are in the store
        audit dead URL SPOOL BYTES SECONDS   memory, before and after the spool is full of so much
-       audit migrate URL                    makes the tables";
+       audit seal URL KEY RECORDS           the time in which so many that wait are sealed
+       audit prove URL EXCHANGE...          the median and the 99th percentile of one proof
+       audit migrate URL                    makes the tables
+       audit sealed KEY guard|log|idle ...  the same with a gateway that seals; KEY is the file of its key";
 
 /// Before a measurement: connections are made, identities remembered, plans and pages in memory.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -59,12 +63,20 @@ async fn main() -> ExitCode {
 
 /// `None`: wrong usage.
 async fn measure(arguments: &[&str]) -> Result<Option<Value>, Box<dyn Error + Send + Sync>> {
+    let (key, arguments) = match arguments {
+        ["sealed", key, rest @ ..] => (Some(*key), rest),
+        all => (None, all),
+    };
     let figures = match arguments {
         ["guard", url, in_flight, seconds] => {
-            guard(url, in_flight.parse()?, seconds.parse()?).await?
+            let gateway = Gateway::start(url, key).await?;
+            guard(gateway, in_flight.parse()?, seconds.parse()?).await?
         }
-        ["log", url, in_flight, seconds] => log(url, in_flight.parse()?, seconds.parse()?).await?,
-        ["idle", url, writes] => idle(Gateway::start(url).await?, writes.parse()?).await?,
+        ["log", url, in_flight, seconds] => {
+            let gateway = Gateway::start(url, key).await?;
+            log(gateway, in_flight.parse()?, seconds.parse()?).await?
+        }
+        ["idle", url, writes] => idle(Gateway::start(url, key).await?, writes.parse()?).await?,
         ["idle", url, writes, spool] => {
             let gateway = Gateway::with_spool(url, spool, spooled::ROOM)?;
             gateway.is_recording().await?;
@@ -77,14 +89,15 @@ async fn measure(arguments: &[&str]) -> Result<Option<Value>, Box<dyn Error + Se
             let seconds = Duration::from_secs(seconds.parse()?);
             spooled::dead(url, spool, bytes.parse()?, seconds).await?
         }
+        ["seal", url, key, records] => sealed::seal(url, key, records.parse()?).await?,
+        ["prove", url, exchanges @ ..] => sealed::prove(url, exchanges).await?,
         ["migrate", url] => migrate(url).await?,
         _ => return Ok(None),
     };
     Ok(Some(figures))
 }
 
-async fn guard(url: &str, in_flight: u32, seconds: u64) -> Measured {
-    let gateway = Gateway::start(url).await?;
+async fn guard(gateway: Gateway, in_flight: u32, seconds: u64) -> Measured {
     let service = gateway.service();
     let write = move |number| gateway::write(service.clone(), number);
     let rate = rate(&gateway, in_flight, seconds, write).await?;
@@ -92,8 +105,7 @@ async fn guard(url: &str, in_flight: u32, seconds: u64) -> Measured {
     Ok(rate)
 }
 
-async fn log(url: &str, in_flight: u32, seconds: u64) -> Measured {
-    let gateway = Gateway::start(url).await?;
+async fn log(gateway: Gateway, in_flight: u32, seconds: u64) -> Measured {
     let audit = gateway.audit();
     let append = move |number| gateway::append(audit.clone(), number);
     let rate = rate(&gateway, in_flight, seconds, append).await?;
@@ -114,7 +126,8 @@ where
     let window = Duration::from_secs(seconds);
     let Rate { records, took } = load::closed_loop(in_flight, WARM_UP, window, work, count).await?;
     let took = took.as_secs_f64();
-    Ok(json!({ "records": records, "seconds": took }))
+    let (all, sealed) = (count()?, gateway.metric("records_sealed_total")?);
+    Ok(json!({ "records": records, "seconds": took, "all": all, "sealed": sealed }))
 }
 
 async fn idle(gateway: Gateway, writes: u32) -> Measured {

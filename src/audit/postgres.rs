@@ -11,6 +11,7 @@ mod certificates;
 mod hosts;
 mod options;
 mod password;
+mod pending;
 mod pool;
 mod read;
 mod runs;

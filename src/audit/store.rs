@@ -19,8 +19,8 @@ pub(super) use self::causes::Cause;
 use self::error::blames_the_schema;
 pub use self::error::{Error, OpenError};
 pub use self::tree::{
-    Adopted, After, Before, Places, Progress, Readable, Step, StoredCheckpoint, StoredHead,
-    StoredLeaf, StoredTile, Strays, Tree, Unsealed, Waiting,
+    Adopted, After, Before, Pending, Places, Progress, Readable, Step, StoredCheckpoint,
+    StoredHead, StoredLeaf, StoredTile, Strays, Tree, Unsealed, Waiting,
 };
 use super::record::{Judged, Outcome, Record, Stored};
 use crate::matrix::Action;

@@ -4,12 +4,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row as _};
 use uuid::Uuid;
 
-use super::PgStore;
-use super::read::records;
 use super::tree_read::{self, stored_tile};
-use crate::audit::store::{
-    Adopted, After, Before, Error, Progress, Step, StoredHead, StoredTile, Unsealed,
-};
+use super::{PgStore, pending};
+use crate::audit::store::{Adopted, After, Before, Error, Progress, Step, StoredHead, StoredTile};
 
 /// As long as it may take to seal some thousand records on a slow disk.
 const BEGIN: &str = "
@@ -28,16 +25,12 @@ const LOCK_HEAD: &str = "
     FOR UPDATE SKIP LOCKED
 ";
 
-const PENDING: &str = "SELECT seq, record_id FROM audit_pending ORDER BY seq LIMIT $1";
-
 const ADD_LEAVES: &str = "
     INSERT INTO audit_leaf (leaf_index, record_id, leaf_hash)
     SELECT $1 + ordinality - 1, record_id, leaf_hash
     FROM ROWS FROM (unnest($2::uuid[]), unnest($3::bytea[])) WITH ORDINALITY
         AS leaf (record_id, leaf_hash, ordinality)
 ";
-
-const FORGET_PENDING: &str = "DELETE FROM audit_pending WHERE seq = ANY($1)";
 
 const PUT_TILES: &str = "
     INSERT INTO audit_tile (level, tile_index, hashes)
@@ -70,11 +63,12 @@ const ADOPT: &str = "
 pub(super) async fn seal(
     store: &PgStore,
     limit: u32,
+    beyond: i64,
     step: &mut Step<'_>,
 ) -> Result<Progress, Error> {
     let mut held = store.hold().await?;
     let mut transaction = held.begin_with(BEGIN).await?;
-    let Some(before) = read(&mut transaction, limit).await? else {
+    let Some(before) = read(&mut transaction, limit, beyond).await? else {
         transaction.rollback().await?;
         held.release();
         return Ok(Progress::Busy);
@@ -92,7 +86,11 @@ pub(super) async fn seal(
 }
 
 /// `None`: somebody else seals.
-async fn read(connection: &mut PgConnection, limit: u32) -> Result<Option<Before>, Error> {
+async fn read(
+    connection: &mut PgConnection,
+    limit: u32,
+    beyond: i64,
+) -> Result<Option<Before>, Error> {
     let locked = sqlx::query(LOCK_HEAD).persistent(false);
     let Some(row) = locked.fetch_optional(&mut *connection).await? else {
         return Ok(None);
@@ -104,19 +102,7 @@ async fn read(connection: &mut PgConnection, limit: u32) -> Result<Option<Before
     };
     let now = row.try_get(3)?;
     let edge = edge(connection, head.size).await?;
-    let pending: Vec<(i64, Uuid)> = sqlx::query_as(PENDING)
-        .bind(i64::from(limit))
-        .persistent(false)
-        .fetch_all(&mut *connection)
-        .await?;
-    let ids: Vec<Uuid> = pending.iter().map(|(_, id)| *id).collect();
-    let mut records = records(connection, &ids).await?;
-    let pending = pending.into_iter().map(|(seq, record_id)| Unsealed {
-        seq,
-        record_id,
-        record: records.remove(&record_id),
-    });
-    let pending = pending.collect();
+    let pending = pending::take(connection, limit, beyond).await?;
     let newest = tree_read::newest_in(connection, 1).await?;
     Ok(Some(Before {
         head,
@@ -140,13 +126,6 @@ async fn write(connection: &mut PgConnection, size: i64, after: &After) -> Resul
             .bind(size)
             .bind(ids)
             .bind(hashes)
-            .persistent(false)
-            .execute(&mut *connection)
-            .await?;
-    }
-    if !after.sealed.is_empty() {
-        sqlx::query(FORGET_PENDING)
-            .bind(&after.sealed)
             .persistent(false)
             .execute(&mut *connection)
             .await?;

@@ -1,5 +1,6 @@
 //! [`Tree`] over Postgres: who does what, and for how long.
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{PgStore, READING, ROUTINE, SEALING, tree, tree_read};
@@ -18,9 +19,10 @@ impl Tree for PgStore {
     fn seal<'a>(
         &'a self,
         limit: u32,
+        beyond: i64,
         step: &'a mut Step<'_>,
     ) -> BoxFuture<'a, Result<Progress, Error>> {
-        self.bounded(SEALING, tree::seal(self, limit, step))
+        self.bounded(SEALING, tree::seal(self, limit, beyond, step))
     }
 
     fn adopt(&self, after: Uuid, limit: u32) -> BoxFuture<'_, Result<Adopted, Error>> {
@@ -80,6 +82,10 @@ impl Tree for PgStore {
 
     fn lose(&self, size: u64, root: Hash, record_id: Uuid) -> BoxFuture<'_, Result<(), Error>> {
         self.bounded(ROUTINE, tree_read::lose(self, size, root, record_id))
+    }
+
+    fn newest_resume(&self) -> BoxFuture<'_, Result<Option<DateTime<Utc>>, Error>> {
+        self.bounded(ROUTINE, tree_read::newest_resume(self))
     }
 
     fn lost(&self, size: u64, root: Hash) -> BoxFuture<'_, Result<Option<Stored>, Error>> {

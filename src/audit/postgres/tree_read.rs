@@ -69,6 +69,11 @@ const LOSE: &str = "
 
 const LOST: &str = "SELECT record_id FROM audit_lost_checkpoint WHERE size = $1 AND root = $2";
 
+const NEWEST_RESUME: &str = "
+    SELECT stored_at FROM audit_lost_checkpoint JOIN audit_record ON id = record_id
+    WHERE kind = 'operation' ORDER BY record_id DESC LIMIT 1
+";
+
 const BEGIN_WRITE: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL statement_timeout = '5s';
@@ -300,6 +305,12 @@ pub(super) async fn lost(store: &PgStore, size: u64, root: Hash) -> Result<Optio
     transaction.commit().await?;
     held.release();
     Ok(record.and_then(Result::ok))
+}
+
+/// See [`Tree::newest_resume`](crate::audit::store::Tree::newest_resume).
+pub(super) async fn newest_resume(store: &PgStore) -> Result<Option<DateTime<Utc>>, Error> {
+    let found: Option<(DateTime<Utc>,)> = ask!(store, NEWEST_RESUME, fetch_optional);
+    Ok(found.map(|(at,)| at))
 }
 
 /// Level and index as the columns have them.

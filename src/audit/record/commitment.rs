@@ -67,7 +67,7 @@ impl Commitment {
     }
 
     pub(in crate::audit) fn claimed_hash_of(salt: &[u8; 16], user: Option<&str>) -> [u8; 32] {
-        finish(subject("claimed", salt).text(user))
+        finish(subject(CLAIMED, salt).text(user))
     }
 
     pub(in crate::audit) fn authenticated_hash_of(
@@ -77,7 +77,7 @@ impl Commitment {
         is_guest: Option<bool>,
     ) -> [u8; 32] {
         let is_guest = is_guest.map(|is_guest| if is_guest { "true" } else { "false" });
-        let mut values = subject("authenticated", salt);
+        let mut values = subject(AUTHENTICATED, salt);
         finish(values.text(user).text(device).text(is_guest))
     }
 
@@ -87,12 +87,7 @@ impl Commitment {
         chain: &[T],
         agent: Option<&str>,
     ) -> [u8; 32] {
-        finish(
-            subject("client", salt)
-                .text(address)
-                .list(chain)
-                .text(agent),
-        )
+        finish(subject(CLIENT, salt).text(address).list(chain).text(agent))
     }
 
     /// # Panics
@@ -108,9 +103,13 @@ impl Commitment {
     }
 }
 
+const CLAIMED: &str = "key-backup-gateway/commitment/v1/claimed";
+const AUTHENTICATED: &str = "key-backup-gateway/commitment/v1/authenticated";
+const CLIENT: &str = "key-backup-gateway/commitment/v1/client";
+
 /// The values of a subject, under its label and its salt.
-fn subject(name: &str, salt: &[u8; 16]) -> Values {
-    let mut values = Values::of(&format!("key-backup-gateway/commitment/v1/{name}"));
+fn subject(label: &str, salt: &[u8; 16]) -> Values {
+    let mut values = Values::of(label);
     values.raw(salt);
     values
 }

@@ -32,6 +32,7 @@ struct Output {
 impl Metrics {
     pub(in crate::audit) fn new(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        metrics.canary.set(1);
         for output in OUTPUTS {
             drop(metrics.checkpoint.get_or_create(&Output { output }));
             drop(metrics.lag.get_or_create(&Output { output }));
@@ -53,7 +54,7 @@ impl Metrics {
         );
         registry.register(
             "canary",
-            "Whether the last heartbeat came back in a checkpoint in time",
+            "Whether no heartbeat is missing: each must come back in a checkpoint in time",
             metrics.canary.clone(),
         );
         registry.register(

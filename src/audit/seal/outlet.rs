@@ -28,6 +28,8 @@ pub(super) struct Outlet {
     kind: Kind,
     /// The size of the newest checkpoint that is there; `None` until it was looked for.
     pub(super) cursor: Option<i64>,
+    /// What is there already was asked for: before that nothing may be put there, as it could hide what was.
+    pub(super) is_asked: bool,
     /// Why the last attempt failed.
     pub(super) failure: Option<String>,
 }
@@ -55,6 +57,7 @@ impl Outlet {
 
     fn new(kind: Kind) -> Self {
         Self {
+            is_asked: matches!(kind, Kind::Log(_)),
             kind,
             cursor: None,
             failure: None,

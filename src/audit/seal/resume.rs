@@ -35,7 +35,12 @@ pub async fn resume(
             continue;
         };
         let is_noted = store.lost(head.size, head.root).await?.is_some();
-        if !is_noted && !matches!(leads(store, &head).await?, Leads::Yes) {
+        if !is_noted
+            && matches!(
+                leads(store, &head).await?,
+                Leads::Shorter(_) | Leads::Elsewhere
+            )
+        {
             lost.push((head, note));
         }
     }

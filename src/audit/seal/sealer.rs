@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use self::canary::Canary;
+use self::canary::{Back, Canary};
 use self::fork::Fork;
 use self::outside::{Outside, Standing};
 use self::patrol::Patrol;
@@ -36,6 +36,8 @@ use crate::audit::writer::Job;
 const TICK: Duration = Duration::from_millis(300);
 /// How many records a step seals. It takes some 50 ms, and 10 MB.
 const BATCH: u32 = 4096;
+/// How long sealing waits to hear what was published before.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 /// After so many rounds that failed it is said.
 const FAILURES: u32 = 5;
 /// How long the last steps may take when the gateway stops.
@@ -49,6 +51,10 @@ pub(in crate::audit) struct Sealer {
     patrol: Patrol,
     /// Whether the database leads to what was published.
     standing: watch::Receiver<Standing>,
+    was_parted: bool,
+    began: Instant,
+    /// When the newest tree head was seen, by the database's clock.
+    seen_at: Option<DateTime<Utc>>,
     suspicion: Arc<AtomicBool>,
     outside: Option<Outside>,
     board: Board,
@@ -104,6 +110,9 @@ impl Sealer {
             canary: Canary::new(sealing.interval),
             patrol: Patrol::default(),
             standing: stands,
+            was_parted: false,
+            began: Instant::now(),
+            seen_at: None,
             suspicion,
             outside: Some(outside),
             store,
@@ -151,49 +160,82 @@ impl Sealer {
         self.failures = self.failures.saturating_add(1);
         // At the start the tables are still being made.
         if self.failures == FAILURES {
+            self.metrics.sealing(false);
             tracing::warn!(error = chain(&error), "nothing is sealed for now");
         }
     }
 
     async fn round(&mut self, is_last: bool) -> Result<(), Error> {
+        let done = self.step(is_last).await;
+        if !is_last {
+            // Whatever became of it: nobody else would say that nothing is sealed.
+            self.canary().await?;
+        }
+        done
+    }
+
+    async fn step(&mut self, is_last: bool) -> Result<(), Error> {
         let waiting = self.store.waiting().await?;
         self.metrics.size(waiting.size);
-        match self.stands() {
-            Standing::Unknown => return Ok(()),
-            Standing::Parted(broken) => self.stopped(&broken),
-            Standing::Leads => {
-                if let Some(broken) = self.broken.clone() {
-                    self.stopped(&broken);
-                } else {
-                    self.metrics.sealing(true);
-                    self.board.say(Part::Sealer, None);
-                    let is_behind = waiting.size > waiting.checkpoint_size
-                        && (is_last
-                            || waiting.checkpoint_age >= self.planner.interval.as_seconds_f64());
-                    if waiting.is_pending || is_behind || is_last || !self.has_compared_keys {
-                        self.seal(is_last).await?;
-                    }
-                    self.patrol.step(&*self.store).await?;
-                }
-            }
-        }
-        if is_last {
+        if let Standing::Parted(broken) = self.stands() {
+            self.stopped(&broken);
             return Ok(());
         }
-        self.canary().await
+        if self.is_unknown() && !is_last {
+            return Ok(());
+        }
+        self.look_for_resume().await?;
+        if let Some(broken) = self.broken.clone() {
+            self.stopped(&broken);
+            return Ok(());
+        }
+        let interval = self.planner.interval.as_seconds_f64();
+        // A clock that was set back must not silence us.
+        let is_due = is_last || !(0.0..interval).contains(&waiting.checkpoint_age);
+        let is_behind = waiting.size > waiting.checkpoint_size && is_due;
+        if waiting.is_pending || is_behind || is_last || !self.has_compared_keys {
+            if !self.seal(is_last).await? {
+                return Ok(());
+            }
+        }
+        self.metrics.sealing(true);
+        self.board.say(Part::Sealer, None);
+        self.patrol.step(&*self.store).await
+    }
+
+    /// Whether nobody has looked yet whether the database leads to what was published. A place that does not
+    /// answer is waited for a little: nothing is published there before it has.
+    fn is_unknown(&self) -> bool {
+        *self.standing.borrow() == Standing::Unknown && self.began.elapsed() < FIRST_LOOK
     }
 
     /// Whether the database leads to what was published, as it was last seen.
     fn stands(&mut self) -> Standing {
         let has_changed = self.standing.has_changed().unwrap_or(false);
         let standing = self.standing.borrow_and_update().clone();
-        if has_changed && standing == Standing::Leads && self.planner.seen.is_some() {
-            // It did not before: an operator has said that the tree goes on from where it is.
-            self.planner.seen = None;
-            self.broken = None;
-            tracing::info!("the tree goes on from what was restored");
+        if has_changed && standing == Standing::Leads && self.was_parted {
+            self.goes_on();
         }
+        self.was_parted = matches!(standing, Standing::Parted(_));
         standing
+    }
+
+    /// Whether an operator has said that the tree goes on from what was restored, since it was last seen.
+    async fn look_for_resume(&mut self) -> Result<(), Error> {
+        let Some(Broken::RolledBack(_)) = &self.broken else {
+            return Ok(());
+        };
+        let resume = self.store.newest_resume().await?;
+        if resume.is_some_and(|at| self.seen_at.is_none_or(|seen_at| at > seen_at)) {
+            self.goes_on();
+        }
+        Ok(())
+    }
+
+    fn goes_on(&mut self) {
+        self.planner.seen = None;
+        self.broken = None;
+        tracing::info!("the tree goes on from what was restored");
     }
 
     fn stopped(&self, broken: &Broken) {
@@ -201,15 +243,21 @@ impl Sealer {
         self.board.say(Part::Sealer, Some(broken.trouble()));
     }
 
-    /// Seals until nothing waits, or something is wrong.
-    async fn seal(&mut self, is_last: bool) -> Result<(), Error> {
+    /// Seals until nothing waits; `false` if something is wrong.
+    async fn seal(&mut self, is_last: bool) -> Result<bool, Error> {
+        // What was committed late stands before what is sealed already: the next round begins anew.
+        let mut beyond = i64::MIN;
         loop {
+            let mut last = beyond;
             let mut outcome: Option<Result<TreeHead, Broken>> = None;
             let mut previous: Option<String> = None;
+            let mut now = None;
             let mut count = 0;
             let planner = &mut self.planner;
             let mut step = |before: crate::audit::store::Before| {
                 previous.clone_from(&before.head.note);
+                now = Some(before.now);
+                last = before.pending.last().map_or(last, |it| it.seq);
                 match planner.plan(&before, is_last) {
                     Ok(Some(Plan { after, head })) => {
                         count = after.leaves.len();
@@ -223,9 +271,10 @@ impl Sealer {
                     }
                 }
             };
-            let progress = self.store.seal(BATCH, &mut step).await?;
+            let progress = self.store.seal(BATCH, beyond, &mut step).await?;
+            beyond = last;
             if progress == Progress::Busy {
-                return Ok(());
+                return Ok(true);
             }
             if let Some(Err(broken)) = outcome {
                 // What this version cannot read, a newer gateway may have sealed by the next round.
@@ -238,17 +287,18 @@ impl Sealer {
                     self.suspicion.store(true, Ordering::Relaxed);
                 }
                 self.broken = Some(broken).filter(|it| !matches!(it, Broken::Unreadable(_)));
-                return Ok(());
+                return Ok(false);
             }
+            self.seen_at = now;
             self.compare_keys(previous.as_deref());
             let Some(Ok(head)) = outcome else {
-                return Ok(());
+                return Ok(true);
             };
             self.planner.seen = Some(head);
             self.metrics.size(head.size);
             self.metrics.sealed(count);
             if count < usize::try_from(BATCH).unwrap_or(usize::MAX) {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -282,7 +332,7 @@ impl Sealer {
     }
 
     async fn canary(&mut self) -> Result<(), Error> {
-        if self.canary.is_due() && self.broken.is_none() {
+        if self.canary.is_due() {
             let id = self.append(Kind::Heartbeat, None);
             self.canary.sent(id, Instant::now());
         }
@@ -294,17 +344,18 @@ impl Sealer {
             ..
         } = self;
         let back = canary.look(&**store, &planner.verifiers, is_well).await?;
-        if let Some(is_back) = back {
-            self.metrics.canary(is_back);
-            let trouble = (!is_back).then(|| {
-                Trouble::new(
-                    "canary_lost",
-                    "a heartbeat record did not come back in a checkpoint within the interval: what is \
-                     recorded is not what arrives in the database, or nobody seals it",
-                )
-            });
-            self.board.say(Part::Canary, trouble);
-        }
+        let Some(back) = back else {
+            return Ok(());
+        };
+        self.metrics.canary(back == Back::Yes);
+        let trouble = (back == Back::Lost).then(|| {
+            Trouble::new(
+                "canary_lost",
+                "a heartbeat record did not come back in a checkpoint within the interval: what is \
+                 recorded is not what arrives in the database, or nobody seals it",
+            )
+        });
+        self.board.say(Part::Canary, trouble);
         Ok(())
     }
 }

@@ -5,8 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::merkle::{Edge, Hash, Tile};
 use super::note::{Signers, TreeHead, Verifiers};
 use crate::audit::health::Trouble;
-use crate::audit::record::leaf::{Leaf, LeafHasher};
-use crate::audit::store::{After, Before, StoredCheckpoint, StoredHead, StoredTile, Unsealed};
+use crate::audit::store::{After, Before, Pending, StoredCheckpoint, StoredHead, StoredTile};
 
 /// Why nothing more is sealed. Nothing of it is ever repaired by the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +26,6 @@ pub(super) struct Planner {
     pub(super) interval: TimeDelta,
     /// The newest tree head that this run has seen, or made.
     pub(super) seen: Option<TreeHead>,
-    hasher: LeafHasher,
 }
 
 /// A step that is to be written.
@@ -61,7 +59,6 @@ impl Planner {
             signers,
             interval,
             seen: None,
-            hasher: LeafHasher::new(),
         }
     }
 
@@ -72,11 +69,10 @@ impl Planner {
         let checkpoint_size = self.trusted_checkpoint(before)?;
         let mut after = After::default();
         let mut full: Vec<Tile> = Vec::new();
-        for unsealed in &before.pending {
-            let hash = self.leaf_hash(unsealed)?;
+        for pending in &before.pending {
+            let hash = leaf_hash(pending)?;
             edge.push(hash, |tile| full.push(tile));
-            after.leaves.push((unsealed.record_id, hash));
-            after.sealed.push(unsealed.seq);
+            after.leaves.push((pending.record_id, hash));
         }
         let head = TreeHead {
             size: edge.size(),
@@ -117,7 +113,7 @@ impl Planner {
             let (was, is) = (seen.size, head.size);
             return Err(Broken::RolledBack(format!(
                 "the tree has {is} leaves, and this run has seen one of {was} that it does not \
-                 lead to: the database was rolled back. Restart the gateway if that was meant"
+                 lead to: the database was rolled back. If it was restored from a backup, restart the gateway, or say so with `key-backup-gateway audit resume --after-restore`"
             )));
         }
         let tiles: Option<Vec<Tile>> = before.edge.iter().map(StoredTile::parsed).collect();
@@ -183,18 +179,18 @@ impl Planner {
         }
         Ok(opened.size)
     }
+}
 
-    fn leaf_hash(&mut self, unsealed: &Unsealed) -> Result<Hash, Broken> {
-        let id = unsealed.record_id;
-        match &unsealed.record {
-            Some(Ok(stored)) => Ok(self.hasher.hash(&Leaf::of(stored))),
-            Some(Err(column)) => Err(Broken::Unreadable(format!(
-                "the record {id} holds a {column} that this version does not know"
-            ))),
-            None => Err(Broken::Tree(format!(
-                "the record {id} waited to be sealed, and is gone"
-            ))),
-        }
+fn leaf_hash(pending: &Pending) -> Result<Hash, Broken> {
+    let id = pending.record_id;
+    match pending.leaf {
+        Some(Ok(hash)) => Ok(hash),
+        Some(Err(column)) => Err(Broken::Unreadable(format!(
+            "the record {id} holds a {column} that this version does not know"
+        ))),
+        None => Err(Broken::Tree(format!(
+            "the record {id} waited to be sealed, and is gone"
+        ))),
     }
 }
 

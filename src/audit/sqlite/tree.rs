@@ -7,12 +7,14 @@ use uuid::Uuid;
 use super::SqliteStore;
 use super::read::records;
 use super::tree_read::{self, MICROS_NOW, time};
+use crate::audit::record::leaf::{Leaf, LeafHasher};
 use crate::audit::seal::Edge;
-use crate::audit::store::{Adopted, After, Before, Error, Progress, Step, StoredHead, Unsealed};
+use crate::audit::store::{Adopted, After, Before, Error, Pending, Progress, Step, StoredHead};
 
 const HEAD: &str = "SELECT size, root, note FROM audit_tree_head";
 
-const PENDING: &str = "SELECT seq, record_id FROM audit_pending ORDER BY seq LIMIT ?1";
+const PENDING: &str =
+    "SELECT seq, record_id FROM audit_pending WHERE seq > ?2 ORDER BY seq LIMIT ?1";
 
 /// The leaves are one JSON text.
 const ADD_LEAVES: &str = "
@@ -49,25 +51,27 @@ const ADOPT: &str = "
 pub(super) async fn seal(
     store: &SqliteStore,
     limit: u32,
+    beyond: i64,
     step: &mut Step<'_>,
 ) -> Result<Progress, Error> {
     let mut held = store.hold().await?;
     // The lock for writing is that of the tree head, too.
     let mut transaction = store.begin_write(&mut held).await?;
-    let before = read(&mut transaction, limit).await?;
+    let before = read(&mut transaction, limit, beyond).await?;
     let size = before.head.size;
+    let seqs: Vec<i64> = before.pending.iter().map(|it| it.seq).collect();
     let Some(after) = step(before) else {
         transaction.rollback().await?;
         held.release();
         return Ok(Progress::Declined);
     };
-    write(&mut transaction, size, &after).await?;
+    write(&mut transaction, size, &seqs, &after).await?;
     transaction.commit().await?;
     held.release();
     Ok(Progress::Written)
 }
 
-async fn read(connection: &mut SqliteConnection, limit: u32) -> Result<Before, Error> {
+async fn read(connection: &mut SqliteConnection, limit: u32, beyond: i64) -> Result<Before, Error> {
     let (size, root, note): (i64, Vec<u8>, Option<String>) =
         sqlx::query_as(HEAD).fetch_one(&mut *connection).await?;
     let now: i64 = sqlx::query_scalar(MICROS_NOW)
@@ -77,14 +81,19 @@ async fn read(connection: &mut SqliteConnection, limit: u32) -> Result<Before, E
     let edge = tree_read::tiles_in(connection, &wanted).await?;
     let pending: Vec<(i64, Uuid)> = sqlx::query_as(PENDING)
         .bind(i64::from(limit))
+        .bind(beyond)
         .fetch_all(&mut *connection)
         .await?;
     let ids: Vec<Uuid> = pending.iter().map(|(_, id)| *id).collect();
-    let mut records = records(&mut *connection, &ids).await?;
-    let pending = pending.into_iter().map(|(seq, record_id)| Unsealed {
+    let records = records(&mut *connection, &ids).await?;
+    let mut hasher = LeafHasher::new();
+    let pending = pending.into_iter().map(|(seq, record_id)| Pending {
         seq,
         record_id,
-        record: records.remove(&record_id),
+        leaf: records.get(&record_id).map(|record| match record {
+            Ok(stored) => Ok(hasher.hash(&Leaf::of(stored))),
+            Err(column) => Err(*column),
+        }),
     });
     let pending = pending.collect();
     let newest = tree_read::newest_in(&mut *connection, 1).await?;
@@ -97,7 +106,12 @@ async fn read(connection: &mut SqliteConnection, limit: u32) -> Result<Before, E
     })
 }
 
-async fn write(connection: &mut SqliteConnection, size: i64, after: &After) -> Result<(), Error> {
+async fn write(
+    connection: &mut SqliteConnection,
+    size: i64,
+    seqs: &[i64],
+    after: &After,
+) -> Result<(), Error> {
     if !after.leaves.is_empty() {
         let leaves = after.leaves.iter();
         let leaves: Vec<_> = leaves
@@ -108,10 +122,8 @@ async fn write(connection: &mut SqliteConnection, size: i64, after: &After) -> R
             .bind(json!(leaves).to_string())
             .execute(&mut *connection)
             .await?;
-    }
-    if !after.sealed.is_empty() {
         sqlx::query(FORGET_PENDING)
-            .bind(json!(after.sealed).to_string())
+            .bind(json!(seqs).to_string())
             .execute(&mut *connection)
             .await?;
     }

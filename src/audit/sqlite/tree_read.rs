@@ -69,6 +69,11 @@ const LOSE: &str = "
     ON CONFLICT DO NOTHING
 ";
 
+const NEWEST_RESUME: &str = "
+    SELECT stored_at FROM audit_lost_checkpoint JOIN audit_record ON id = record_id
+    WHERE kind = 'operation' ORDER BY record_id DESC LIMIT 1
+";
+
 const LOST: &str = "SELECT record_id FROM audit_lost_checkpoint WHERE size = ?1 AND root = ?2";
 
 /// See [`Tree::waiting`](crate::audit::store::Tree::waiting).
@@ -283,6 +288,14 @@ pub(super) async fn lost(
     };
     let record = records(&mut connection, &[id]).await?.remove(&id);
     Ok(record.and_then(Result::ok))
+}
+
+/// See [`Tree::newest_resume`](crate::audit::store::Tree::newest_resume).
+pub(super) async fn newest_resume(store: &SqliteStore) -> Result<Option<DateTime<Utc>>, Error> {
+    let found: Option<i64> = sqlx::query_scalar(NEWEST_RESUME)
+        .fetch_optional(&store.pool)
+        .await?;
+    Ok(found.map(time))
 }
 
 fn tile((level, index, hashes): TileRow) -> StoredTile {

@@ -31,11 +31,12 @@ pub trait Tree: Send + Sync + 'static {
     /// Whether there is something to do.
     fn waiting(&self) -> BoxFuture<'_, Result<Waiting, Error>>;
 
-    /// One step of sealing: locks the tree head, hands at most `limit` records that wait to `step`, and
-    /// writes what it returns, in one transaction.
+    /// One step of sealing: locks the tree head, hands at most `limit` records that wait, and arrived after
+    /// `beyond`, to `step`, and writes what it returns, in one transaction.
     fn seal<'a>(
         &'a self,
         limit: u32,
+        beyond: i64,
         step: &'a mut Step<'_>,
     ) -> BoxFuture<'a, Result<Progress, Error>>;
 
@@ -86,6 +87,9 @@ pub trait Tree: Send + Sync + 'static {
     /// Notes that a checkpoint was lost in a restore, and which record says so.
     fn lose(&self, size: u64, root: Hash, record_id: Uuid) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// When it was last said that a checkpoint was lost in a restore, by the database's clock.
+    fn newest_resume(&self) -> BoxFuture<'_, Result<Option<DateTime<Utc>>, Error>>;
+
     /// The record that says that this checkpoint was lost in a restore.
     fn lost(&self, size: u64, root: Hash) -> BoxFuture<'_, Result<Option<Stored>, Error>>;
 }
@@ -111,8 +115,8 @@ pub struct Before {
     /// The tiles at the right edge of a tree of that size.
     pub edge: Vec<StoredTile>,
     /// What waits to be sealed, in the order of its arrival.
-    pub pending: Vec<Unsealed>,
-    /// Those of them that are leaves already.
+    pub pending: Vec<Pending>,
+    /// The newest checkpoint.
     pub newest_checkpoint: Option<StoredCheckpoint>,
     /// What the database's clock says.
     pub now: DateTime<Utc>,
@@ -121,10 +125,8 @@ pub struct Before {
 /// What a step writes.
 #[derive(Clone, Debug, Default)]
 pub struct After {
-    /// The new leaves, which follow on those there are.
+    /// The new leaves, which follow on those there are: all that was pending, in its order, or nothing.
     pub leaves: Vec<(Uuid, Hash)>,
-    /// What does not wait any more: the places in line.
-    pub sealed: Vec<i64>,
     /// Tiles that are new, or have grown.
     pub tiles: Vec<Tile>,
     /// The new tree head: size, root, and the signed note.
@@ -199,6 +201,17 @@ pub struct Unsealed {
     pub record_id: Uuid,
     /// The record, if there is one.
     pub record: Option<Readable>,
+}
+
+/// What is about to be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Its place in line.
+    pub seq: i64,
+    /// The record's id.
+    pub record_id: Uuid,
+    /// Its leaf hash, or the column that no leaf can be made of; `None` if there is no such record.
+    pub leaf: Option<Result<Hash, &'static str>>,
 }
 
 /// What [`Tree::adopt`] found.

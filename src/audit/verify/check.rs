@@ -25,7 +25,9 @@ pub(super) struct Check {
     pub(super) report: Report,
     newest_stored_at: i64,
     left_out: Option<Finding>,
+    /// Exchanges with an intent and, so far, no outcome; and the reverse.
     open: HashSet<Uuid>,
+    early: HashSet<Uuid>,
     clocks: HashMap<Uuid, i64>,
     /// Whether the leaves come with tiles of their own.
     has_tiles: bool,
@@ -178,9 +180,14 @@ impl Check {
     fn summary(&mut self, summary: &Summary) {
         if let Some(exchange) = summary.exchange_id {
             match summary.phase {
-                Some(Phase::Intent) => drop(self.open.insert(exchange)),
-                Some(Phase::Outcome) => drop(self.open.remove(&exchange)),
-                None => {}
+                Some(Phase::Intent) if !self.early.remove(&exchange) => {
+                    self.open.insert(exchange);
+                }
+                // A clock that ran back may put it before its intent.
+                Some(Phase::Outcome) if !self.open.remove(&exchange) && summary.has_intent => {
+                    self.early.insert(exchange);
+                }
+                Some(Phase::Intent | Phase::Outcome) | None => {}
             }
         }
         let latest = self.clocks.entry(summary.run_id).or_insert(i64::MIN);

@@ -212,7 +212,7 @@ impl Lines<'_> {
         let is_of_leaf = report
             .finding
             .as_ref()
-            .is_some_and(|it| it.leaf_index.is_some() && it.code != "leaves_lost");
+            .is_some_and(|it| it.leaf_index.is_some());
         if let Some(at) = at
             && !is_of_leaf
             && (has_order || report.finding.is_none())

@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use crate::audit::record::leaf::{Leaf, LeafHasher};
-use crate::audit::record::{Commitment, Phase, Record, Stored};
+use crate::audit::record::{Commitment, Outcome, Phase, Record, Stored};
 use crate::audit::seal::Hash;
 use crate::audit::store::Readable;
+use crate::matrix::Action;
 
 /// One leaf, as its record, its row and its tile have it.
 pub(super) struct Seen {
@@ -39,10 +40,23 @@ pub(super) struct Summary {
     pub(super) run_id: Uuid,
     pub(super) exchange_id: Option<Uuid>,
     pub(super) phase: Option<Phase>,
+    /// It is the outcome of a write that was announced.
+    pub(super) has_intent: bool,
     /// The subject whose fields do not fit their commitment, if there is one.
     pub(super) unfit: Option<&'static str>,
     /// The subject whose salt is gone, if there is one.
     pub(super) erased: Option<&'static str>,
+}
+
+/// Reads and refusals have an outcome, and no intent.
+pub(super) fn has_intent(
+    phase: Option<Phase>,
+    action: Option<&str>,
+    outcome: Option<&str>,
+) -> bool {
+    phase == Some(Phase::Outcome)
+        && action != Some(Action::Read.as_str())
+        && outcome != Some(Outcome::Refused.as_str())
 }
 
 /// The subjects, each with what it owns.
@@ -89,6 +103,11 @@ impl Summary {
             run_id: record.run_id,
             exchange_id: record.facts.exchange_id,
             phase: record.facts.phase,
+            has_intent: has_intent(
+                record.facts.phase,
+                record.facts.action.map(Action::as_str),
+                record.facts.outcome.map(Outcome::as_str),
+            ),
             unfit,
             erased,
         }

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error as _, Visitor};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::leaf::{AUTHENTICATED, CLAIMED, CLIENT, Fit, Summary, first_of};
+use super::leaf::{AUTHENTICATED, CLAIMED, CLIENT, Fit, Summary, first_of, has_intent};
 use crate::audit::record::leaf::{Leaf, LeafHasher};
 use crate::audit::record::{Commitment, Phase};
 use crate::audit::seal::Hash;
@@ -153,6 +153,7 @@ impl Line<'_> {
             run_id: leaf.run_id,
             exchange_id: leaf.exchange_id,
             phase: leaf.phase.and_then(Phase::parse),
+            has_intent: has_intent(leaf.phase.and_then(Phase::parse), leaf.action, leaf.outcome),
             unfit,
             erased,
         })
@@ -261,6 +262,8 @@ fn optional_bytes<const N: usize>(
 
 fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
+    // A prefix, which others write, is none of ours.
+    (text.len() == 2 * N).then_some(())?;
     hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
 }

@@ -136,11 +136,21 @@ fn read(file: &mut File, length: u64, inputs: &[SyncSender<Vec<u8>>]) -> io::Res
 }
 
 fn parse(chunk: &[u8], head: Option<&TreeHead>, hasher: &mut LeafHasher) -> Vec<Item> {
-    let lines = chunk.split(|byte| *byte == b'\n');
-    let lines = lines.filter(|line| !line.is_empty());
-    lines
-        .map(|line| item(serde_json::from_slice(line).ok().as_ref(), head, hasher))
-        .collect()
+    let mut items = Vec::with_capacity(chunk.len() / 1024);
+    // Looked at once, and not string by string.
+    if let Ok(text) = std::str::from_utf8(chunk) {
+        let lines = text.split('\n').filter(|line| !line.is_empty());
+        items
+            .extend(lines.map(|line| item(serde_json::from_str(line).ok().as_ref(), head, hasher)));
+    } else {
+        let lines = chunk
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        items.extend(
+            lines.map(|line| item(serde_json::from_slice(line).ok().as_ref(), head, hasher)),
+        );
+    }
+    items
 }
 
 /// What one line says; `None` is one that is no record.

@@ -127,9 +127,6 @@ impl Marks {
                 "{name} has {signed} leaves, and the trail {size}: the leaves {size} to {last} are lost"
             )
         };
-        Some(Finding {
-            leaf_index: Some(size),
-            ..Finding::new("leaves_lost", message)
-        })
+        Some(Finding::new("leaves_lost", message))
     }
 }

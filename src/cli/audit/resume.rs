@@ -33,7 +33,9 @@ impl Resume {
         )?;
         let signers = seal::keys::read(&path)?;
         let mut texts = Vec::new();
-        for path in checkpoint.file.iter().chain(&self.checkpoint) {
+        // That of the configuration may not be there yet; one that was named must be.
+        let configured = checkpoint.file.iter().filter(|path| path.exists());
+        for path in configured.chain(&self.checkpoint) {
             let name = path.display();
             texts.push(fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?);
         }

@@ -11,7 +11,6 @@ from support.gateway import Gateway
 from support.process import eventually
 
 from .stage import Stage, says
-from .stores import STORES
 
 
 def change_tile(stage: Stage) -> None:
@@ -50,6 +49,9 @@ def change_checkpoint(stage: Stage) -> None:
 
 
 CHANGES = [change_tile, cut_tile, change_head, grow_head, unsign_head, delete_waiting, change_checkpoint]
+# The planner is the same for both: of SQLite, one of each kind.
+CASES = [("postgres", change) for change in CHANGES]
+CASES += [("sqlite", change) for change in (change_tile, change_head, delete_waiting)]
 TREE = [
     "SELECT * FROM audit_leaf ORDER BY leaf_index",
     "SELECT * FROM audit_tile ORDER BY level, tile_index",
@@ -77,8 +79,7 @@ def is_broken(stage: Stage, gateway: Gateway, before: list[str]) -> None:
     assert tree(stage) == before
 
 
-@pytest.mark.parametrize("stage", STORES, indirect=True)
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(("stage", "change"), CASES, indirect=["stage"])
 def test_what_disagrees_stops_the_sealing_alone_and_is_not_mended(
     stage: Stage, change: Callable[[Stage], None]
 ) -> None:

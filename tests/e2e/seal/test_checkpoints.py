@@ -124,7 +124,6 @@ def test_what_an_endpoint_has_refused_it_gets_in_order(stage: Stage, notary: Not
     outage(stage, gateway, "endpoint", lambda: sizes(notary.notes), notary.instead.clear)
 
 
-@pytest.mark.parametrize("stage", STORES, indirect=True)
 def test_what_the_file_has_missed_it_gets_in_order(stage: Stage) -> None:
     gateway = stage.start()
     some(stage, gateway, 1)

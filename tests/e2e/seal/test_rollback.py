@@ -267,6 +267,22 @@ def test_after_a_restore_under_running_gateways_the_operator_has_it_sealed_again
     publishes_what_came_after(stage, lost)
 
 
+def test_after_a_restore_every_running_gateway_is_well_again(stage: Stage) -> None:
+    others = [stage.start(), stage.start()]
+    gateway, _ = rolled_back_under(stage)
+    says(gateway, "seal_rolled_back")
+    # An operator takes longer than the gateways do to look again.
+    time.sleep(3)
+    assert "lost" in resume(stage)
+    for each in (gateway, *others):
+        eventually(lambda: try_write(stage, each), "the database back", 20)
+        is_well(each, 10)
+        assert each.metric("keybackup_sealing") == 1
+    stage.sealed()
+    stage.stop(gateway, *others)
+    stage.is_sound()
+
+
 def test_a_rollback_is_noticed_by_whoever_seals_next(stage: Stage) -> None:
     # The first has gone on; the second has only watched.
     first, lost = rolled_back_under(stage)

@@ -82,7 +82,7 @@ async fn no_question_to_a_long_trail_reads_all_of_it() {
     store.adopt(from, 100).await.unwrap();
     store.strays(Uuid::nil(), 100).await.unwrap();
     store.leaves(0, 100).await.unwrap();
-    store.seal(100, &mut |_| None).await.unwrap();
+    store.seal(100, i64::MIN, &mut |_| None).await.unwrap();
     store.close().await;
 
     let after = scans(&pool).await;

@@ -186,7 +186,7 @@ async fn a_role_that_could_append_can_while_the_tree_is_new() {
     assert_eq!(all(&store).await, [record]);
     // It may read the tree, and not make it grow.
     assert!(store.waiting().await.unwrap().is_pending);
-    let denied = store.seal(1, &mut |_| None).await.unwrap_err();
+    let denied = store.seal(1, i64::MIN, &mut |_| None).await.unwrap_err();
     assert_eq!(denied.code(), "store_denied", "{denied}");
 }
 

@@ -140,7 +140,7 @@ fn an_edge_forgets_what_is_beyond_its_size() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     /// Roots, and the inclusion of every leaf, at sizes up to 5,000; by both libraries.
     #[test]

@@ -24,8 +24,21 @@ pub(super) struct Canary {
 
 struct Flight {
     id: Option<Uuid>,
+    sent_at: Instant,
+    /// From here on nothing else was wrong.
     since: Instant,
-    is_late: bool,
+    said: Option<Back>,
+}
+
+/// What became of a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Back {
+    /// It is back.
+    Yes,
+    /// It is late, as something else is wrong.
+    Late,
+    /// It is late, and nothing else is known to be wrong.
+    Lost,
 }
 
 // === impl Canary ===
@@ -48,8 +61,9 @@ impl Canary {
         self.sent_at = Some(now);
         self.flying = Some(Flight {
             id,
+            sent_at: now,
             since: now,
-            is_late: false,
+            said: None,
         });
     }
 
@@ -60,7 +74,7 @@ impl Canary {
         store: &dyn TreeStore,
         verifiers: &Verifiers,
         is_well: bool,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Option<Back>, Error> {
         let Some(flight) = &mut self.flying else {
             return Ok(None);
         };
@@ -68,22 +82,25 @@ impl Canary {
             && is_back(store, verifiers, id).await?
         {
             self.flying = None;
-            return Ok(Some(true));
+            return Ok(Some(Back::Yes));
         }
         if !is_well {
             flight.since = Instant::now();
-            return Ok(None);
         }
-        if flight.is_late || flight.since.elapsed() < self.limit {
+        let back = if flight.since.elapsed() >= self.limit {
+            Back::Lost
+        } else if flight.sent_at.elapsed() >= self.limit {
+            Back::Late
+        } else {
             return Ok(None);
-        }
-        flight.is_late = true;
+        };
+        let is_news = flight.said.replace(back) != Some(back);
         if flight.id.is_none() {
             // Another one, soon.
             self.flying = None;
             self.sent_at = None;
         }
-        Ok(Some(false))
+        Ok(is_news.then_some(back))
     }
 }
 

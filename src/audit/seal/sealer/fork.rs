@@ -36,6 +36,8 @@ pub(in crate::audit) enum Leads {
     Shorter(u64),
     /// It has others.
     Elsewhere,
+    /// Its own tiles and its own head disagree: whoever seals says so.
+    Nowhere,
 }
 
 // === impl Fork ===
@@ -64,8 +66,14 @@ impl Fork {
         let mut is_complete = true;
         for outlet in publisher.outlets() {
             let note = match outlet.newest(verifiers).await {
-                Ok(Some(note)) => note,
-                Ok(None) => continue,
+                Ok(newest) => {
+                    outlet.is_asked = true;
+                    outlet.failure = None;
+                    let Some(note) = newest else {
+                        continue;
+                    };
+                    note
+                }
                 // It is asked again, and meanwhile the publisher says so.
                 Err(error) => {
                     outlet.failure = Some(error);
@@ -78,6 +86,7 @@ impl Fork {
             };
             let name = outlet.name();
             match leads(store, &head).await? {
+                Leads::Nowhere => {}
                 Leads::Yes => {
                     outlet.cursor = outlet.cursor.max(i64::try_from(head.size).ok());
                 }
@@ -124,11 +133,20 @@ pub(in crate::audit) async fn leads(
     let wanted: Vec<_> = proof::wanted_for_root(head.size).into_iter().collect();
     let stored = store.tiles(&wanted).await?;
     let tiles: Tiles = stored.iter().filter_map(StoredTile::parsed).collect();
-    let root = proof::root_at(head.size, &tiles);
-    Ok(if root == Some(head.root) {
-        Leads::Yes
-    } else {
+    if proof::root_at(head.size, &tiles) == Some(head.root) {
+        return Ok(Leads::Yes);
+    }
+    // Tiles that do not even lead to the database's own head say nothing of where that leads.
+    let own = store.tree_head().await?;
+    let size = own.size.unsigned_abs();
+    let wanted: Vec<_> = proof::wanted_for_root(size).into_iter().collect();
+    let stored = store.tiles(&wanted).await?;
+    let tiles: Tiles = stored.iter().filter_map(StoredTile::parsed).collect();
+    let root = proof::root_at(size, &tiles);
+    Ok(if root.is_some_and(|root| root[..] == own.root[..]) {
         Leads::Elsewhere
+    } else {
+        Leads::Nowhere
     })
 }
 

@@ -20,6 +20,9 @@ const RETRY: Duration = Duration::from_secs(2);
 /// All outlets.
 pub(super) struct Publisher {
     outlets: Vec<Outlet>,
+    /// Where an outlet that has nothing yet begins: those from before we were there prove nothing that later ones
+    /// do not.
+    base: Option<i64>,
     retry_at: Option<Instant>,
 }
 
@@ -34,6 +37,7 @@ impl Publisher {
         ];
         Self {
             outlets: outlets.into_iter().flatten().collect(),
+            base: None,
             retry_at: None,
         }
     }
@@ -52,18 +56,26 @@ impl Publisher {
     ) -> Result<Option<Trouble>, Error> {
         let newest = store.newest_checkpoints(1).await?;
         let Some(newest) = newest.into_iter().next() else {
+            self.base.get_or_insert(0);
             return Ok(self.trouble());
         };
+        let base = *self.base.get_or_insert(newest.size - 1);
         metrics.published("database", newest.size, 0.0);
         let may_try = is_last || self.retry_at.is_none_or(|at| Instant::now() >= at);
         let mut has_failed = false;
         for outlet in &mut self.outlets {
-            let is_behind = outlet.cursor.is_none_or(|cursor| cursor < newest.size);
-            if may_try && is_behind && outlet.wants(is_last) {
-                bring(outlet, store, verifiers, &newest).await?;
+            let cursor = outlet.cursor.unwrap_or(base);
+            let is_wanted = cursor < newest.size && outlet.wants(is_last);
+            if may_try && is_wanted && outlet.is_asked {
+                bring(outlet, cursor, store, verifiers, &newest).await?;
                 has_failed |= outlet.failure.is_some();
             }
-            let lag = lag(outlet, store, &newest).await?;
+            let cursor = outlet.cursor.unwrap_or(base);
+            let lag = if is_wanted && cursor < newest.size {
+                lag(cursor, store, &newest).await?
+            } else {
+                0.0
+            };
             metrics.published(outlet.name(), outlet.cursor.unwrap_or(0), lag);
         }
         if may_try {
@@ -87,12 +99,11 @@ impl Publisher {
 
 async fn bring(
     outlet: &mut Outlet,
+    cursor: i64,
     store: &dyn TreeStore,
     verifiers: &Verifiers,
     newest: &StoredCheckpoint,
 ) -> Result<(), Error> {
-    // Those from before it was there prove nothing that later ones do not.
-    let cursor = outlet.cursor.unwrap_or(newest.size - 1);
     let checkpoints = if outlet.skips() {
         vec![newest.clone()]
     } else {
@@ -113,15 +124,8 @@ async fn bring(
     Ok(())
 }
 
-/// For how long the oldest checkpoint that `outlet` lacks has waited, in seconds.
-async fn lag(
-    outlet: &Outlet,
-    store: &dyn TreeStore,
-    newest: &StoredCheckpoint,
-) -> Result<f64, Error> {
-    let Some(cursor) = outlet.cursor.filter(|cursor| *cursor < newest.size) else {
-        return Ok(0.0);
-    };
+/// For how long the oldest checkpoint beyond `cursor` has waited, in seconds.
+async fn lag(cursor: i64, store: &dyn TreeStore, newest: &StoredCheckpoint) -> Result<f64, Error> {
     let oldest = store.checkpoints(cursor, 1).await?;
     let waiting = store.waiting().await?;
     let since = oldest

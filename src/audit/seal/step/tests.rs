@@ -2,10 +2,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Broken, Plan, Planner};
-use crate::audit::record::{Facts, Kind, Stamp, Stored};
-use crate::audit::seal::{Edge, Signers, empty_root, keys};
-use crate::audit::store::{Before, StoredCheckpoint, StoredHead, StoredTile, Unsealed};
-use crate::clock::SystemClock;
+use crate::audit::seal::{Edge, Signers, empty_root, keys, leaf_hash};
+use crate::audit::store::{Before, Pending, StoredCheckpoint, StoredHead, StoredTile};
 
 /// A store in memory, which does what a plan says.
 struct Desk {
@@ -13,7 +11,7 @@ struct Desk {
     before: Before,
     tiles: Vec<StoredTile>,
     leaves: Vec<Uuid>,
-    stamp: Stamp,
+    arrived: i64,
 }
 
 type Change = Box<dyn Fn(&mut Before)>;
@@ -47,7 +45,7 @@ impl Desk {
             },
             tiles: Vec::new(),
             leaves: Vec::new(),
-            stamp: Stamp::new(std::sync::Arc::new(SystemClock), "here"),
+            arrived: 0,
         }
     }
 
@@ -57,14 +55,12 @@ impl Desk {
 
     fn arrive(&mut self, count: usize) {
         for _ in 0..count {
-            let record = self.stamp.record(Kind::Exchange, Facts::default());
-            self.before.pending.push(Unsealed {
-                seq: self.before.pending.len().try_into().unwrap(),
-                record_id: record.id,
-                record: Some(Ok(Stored {
-                    record,
-                    stored_at: now(),
-                })),
+            let record_id = Uuid::now_v7();
+            self.arrived += 1;
+            self.before.pending.push(Pending {
+                seq: self.arrived,
+                record_id,
+                leaf: Some(Ok(leaf_hash(record_id.as_bytes()))),
             });
         }
     }
@@ -72,9 +68,8 @@ impl Desk {
     fn write(&mut self, plan: &Plan) {
         let after = &plan.after;
         self.leaves.extend(after.leaves.iter().map(|(id, _)| *id));
-        self.before
-            .pending
-            .retain(|it| !after.sealed.contains(&it.seq));
+        let is_sealed = |it: &Pending| after.leaves.iter().any(|(id, _)| *id == it.record_id);
+        self.before.pending.retain(|it| !is_sealed(it));
         for tile in &after.tiles {
             self.tiles
                 .retain(|it| (it.level, it.index) != (tile.level, tile.index));
@@ -211,7 +206,7 @@ fn what_disagrees_stops_it_and_is_named() {
                 }));
             }),
         ),
-        ("is gone", Box::new(|it| it.pending[0].record = None)),
+        ("is gone", Box::new(|it| it.pending[0].leaf = None)),
         (
             "the newest checkpoint",
             Box::new(|it| it.newest_checkpoint.as_mut().unwrap().size = 301),
@@ -235,7 +230,7 @@ fn what_disagrees_stops_it_and_is_named() {
 fn what_a_newer_version_wrote_waits_for_one() {
     let mut desk = Desk::new();
     desk.arrive(1);
-    desk.before.pending[0].record = Some(Err("kind"));
+    desk.before.pending[0].leaf = Some(Err("kind"));
     assert!(matches!(
         desk.broken(&mut desk.planner()),
         Broken::Unreadable(_)

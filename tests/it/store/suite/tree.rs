@@ -31,7 +31,6 @@ fn everything(before: &Before) -> After {
         .collect();
     let new_size = (size + leaves.len()) as u64;
     After {
-        sealed: before.pending.iter().map(|it| it.seq).collect(),
         tiles: vec![Tile {
             level: 0,
             index: 0,
@@ -45,7 +44,7 @@ fn everything(before: &Before) -> After {
 
 async fn seal(store: &dyn TreeStore, limit: u32) -> Progress {
     store
-        .seal(limit, &mut |before| Some(everything(&before)))
+        .seal(limit, i64::MIN, &mut |before| Some(everything(&before)))
         .await
         .unwrap()
 }
@@ -141,7 +140,7 @@ pub(crate) async fn a_step_that_declines_writes_nothing(bench: &Bench) {
         seen = before.pending.len();
         None
     };
-    let progress = store.seal(9, &mut decline).await.unwrap();
+    let progress = store.seal(9, i64::MIN, &mut decline).await.unwrap();
     assert_eq!(progress, Progress::Declined);
     assert_eq!(seen, 2);
     assert_eq!(waiting(&*store).await.len(), 2);
@@ -158,7 +157,7 @@ pub(crate) async fn a_step_that_cannot_be_written_leaves_nothing(bench: &Bench) 
         Some(after)
     };
     // A record is a leaf once.
-    assert!(store.seal(9, &mut twice).await.is_err());
+    assert!(store.seal(9, i64::MIN, &mut twice).await.is_err());
     assert_eq!(waiting(&*store).await, ids(&records));
     assert!(sealed(&*store).await.is_empty());
     assert_eq!(store.tree_head().await.unwrap().size, 0);
@@ -181,7 +180,11 @@ pub(crate) async fn several_that_seal_at_once_make_one_tree(bench: &Bench) {
         tokio::spawn(async move {
             while store.waiting().await.unwrap().is_pending {
                 // Some are told that another one is at it; SQLite lets them wait.
-                drop(store.seal(7, &mut |before| Some(everything(&before))).await);
+                drop(
+                    store
+                        .seal(7, i64::MIN, &mut |before| Some(everything(&before)))
+                        .await,
+                );
             }
             store.close().await;
         })
@@ -208,7 +211,7 @@ pub(crate) async fn a_step_is_given_the_edge_of_the_tree_and_the_newest_checkpoi
         seen = Some(before);
         None
     };
-    store.seal(9, &mut look).await.unwrap();
+    store.seal(9, i64::MIN, &mut look).await.unwrap();
     let before = seen.unwrap();
     assert_eq!(before.head.size, 1);
     assert_eq!(before.edge.len(), 1);
