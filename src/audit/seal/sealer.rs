@@ -193,10 +193,9 @@ impl Sealer {
         // A clock that was set back must not silence us.
         let is_due = is_last || !(0.0..interval).contains(&waiting.checkpoint_age);
         let is_behind = waiting.size > waiting.checkpoint_size && is_due;
-        if waiting.is_pending || is_behind || is_last || !self.has_compared_keys {
-            if !self.seal(is_last).await? {
-                return Ok(());
-            }
+        let is_wanted = waiting.is_pending || is_behind || is_last || !self.has_compared_keys;
+        if is_wanted && !self.seal(is_last).await? {
+            return Ok(());
         }
         self.metrics.sealing(true);
         self.board.say(Part::Sealer, None);
