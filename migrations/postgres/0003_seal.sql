@@ -112,6 +112,8 @@ CREATE OR REPLACE FUNCTION audit_append(
     durations_us bigint[], details jsonb[]
 ) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+    appended bigint;
 BEGIN
     IF current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
@@ -133,6 +135,12 @@ BEGIN
             unnest(verdicts), unnest(violation_lists), unnest(outcomes), unnest(origin_statuses),
             unnest(errcodes), unnest(request_ids), unnest(traceparents), unnest(body_sha256s),
             unnest(durations_us), unnest(details);
+        GET DIAGNOSTICS appended = ROW_COUNT;
+        IF appended < cardinality(ids) THEN
+            -- Whoever appends would be told that it is done.
+            RAISE EXCEPTION 'a trigger or a rule keeps records out of audit_record'
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
         INSERT INTO audit_pending (record_id) SELECT unnest(ids);
     EXCEPTION WHEN unique_violation THEN
         -- To append again after a lost answer is harmless: the id decides. That is rare, and to be ready for it

@@ -181,7 +181,8 @@ def _newest(world: World) -> int:
 
 
 def _forged_unsealed(world: World, stored_at: int) -> Id:
-    like = world.pick()
+    # Of an exchange that has its outcome: it stays ended.
+    like = world.pick(lambda record: record.fields["phase"] == "intent")
     made = world.id(like)[:6] + world.chance.randbytes(10)
     world.insert_like(like, id=made, stored_at=stored_at)
     return Id(made)
