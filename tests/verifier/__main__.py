@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from . import export, postgres, sqlite
+from .counts import counts
 from .finding import Finding
 from .judge import of_database, of_export
 from .notes import Checkpoint, Key, notes_in
-from .trail import CouldNotTell, Export, Note, Trail, clock_disorder, open_intents
+from .trail import CouldNotTell, Export, Note, Trail
 from .values import Malformed
 
 SOUND, NOT_SOUND, COULD_NOT_TELL = 0, 1, 3
@@ -78,14 +79,9 @@ def main() -> int:
 
 
 def report(trail: Trail | Export, others: list[Note], finding: Finding | None) -> dict[str, object]:
-    records = trail.records
     return {
         "sound": finding is None,
-        "records": len(records),
-        "sealed": len(trail.leaves if isinstance(trail, Trail) else trail.sealed),
-        "unsealed": len(trail.unsealed),
-        "open_intents": open_intents(records),
-        "clock_disorder": clock_disorder(trail.leaves),
+        **counts(trail),
         "checkpoints": len(trail.notes) + len(others),
         "finding": finding.as_json() if finding else None,
     }

@@ -116,20 +116,3 @@ class Export:
     def leaves(self) -> dict[int, Leaf]:
         """By their index; of several that claim the same one, the first."""
         return dict(reversed(self.sealed))
-
-
-def open_intents(records: list[Record]) -> int:
-    """Intents of exchanges that have no outcome."""
-    ended = {each.fields["exchange_id"] for each in records if each.fields["phase"] == "outcome"}
-    intents = [each for each in records if each.fields["phase"] == "intent"]
-    return sum(each.fields["exchange_id"] not in ended for each in intents)
-
-
-def clock_disorder(leaves: dict[int, Leaf]) -> int:
-    """Sealed records that were stored before the one in front of them was, by the database's clock."""
-    times = [
-        leaf.record.fields["stored_at"]
-        for _, leaf in sorted(leaves.items())
-        if leaf.record is not None and leaf.record.fields["stored_at"] is not None
-    ]
-    return sum(later < earlier for earlier, later in zip(times, times[1:]))

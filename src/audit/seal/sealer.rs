@@ -52,6 +52,8 @@ pub(in crate::audit) struct Sealer {
     /// Whether the database leads to what was published.
     standing: watch::Receiver<Standing>,
     was_parted: bool,
+    /// How many leaves there were when it was last looked.
+    size: u64,
     began: Instant,
     /// When the newest tree head was seen, by the database's clock.
     seen_at: Option<DateTime<Utc>>,
@@ -111,6 +113,7 @@ impl Sealer {
             patrol: Patrol::default(),
             standing: stands,
             was_parted: false,
+            size: 0,
             began: Instant::now(),
             seen_at: None,
             suspicion,
@@ -177,6 +180,11 @@ impl Sealer {
     async fn step(&mut self, is_last: bool) -> Result<(), Error> {
         let waiting = self.store.waiting().await?;
         self.metrics.size(waiting.size);
+        // Whoever seals says so; what was published may say so to all others.
+        if waiting.size < self.size {
+            self.suspicion.store(true, Ordering::Relaxed);
+        }
+        self.size = waiting.size;
         if let Standing::Parted(broken) = self.stands() {
             self.stopped(&broken);
             return Ok(());
@@ -234,6 +242,8 @@ impl Sealer {
     fn goes_on(&mut self) {
         self.planner.seen = None;
         self.broken = None;
+        // What comes next is published after what was lost, though it has fewer leaves.
+        self.suspicion.store(true, Ordering::Relaxed);
         tracing::info!("the tree goes on from what was restored");
     }
 

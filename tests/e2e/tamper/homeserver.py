@@ -17,8 +17,8 @@ AGENTS = (
     "Element X/25.11.0 (iPhone 15; iOS 18.1; Scale/3.00)",
     "matrix-nio 0.25 ✓",
 )
-# More refusals of one user within a minute are not recorded one by one.
-REFUSALS = 15
+# Of one user, each time. Of more than 20 a minute, not each has its record.
+REFUSALS = 4
 
 
 class Homeserver(Origin):

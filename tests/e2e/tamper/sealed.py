@@ -40,7 +40,8 @@ def build(store: Store, folder: Path, seed: int) -> Sealed:
     public_key = keys.with_suffix(".pub").read_text().strip()
     module = verifier.postgres if isinstance(store, PostgresStore) else verifier.sqlite
     trail = module.load(url)
-    assert len(trail.leaves) >= RECORDS and not trail.unsealed
+    assert not trail.unsealed, f"{len(trail.unsealed)} records were left unsealed"
+    assert len(trail.leaves) >= RECORDS, f"there are but {len(trail.leaves)} leaves"
     # To export is written down, and nobody is there to seal it: it is done to a copy.
     with store.copy(url) as copy:
         files = _files(copy, folder)

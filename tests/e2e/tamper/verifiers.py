@@ -14,8 +14,8 @@ from support.gateway import REPOSITORY, binary
 from .world import Expected
 
 PATIENCE = 120
-# What both must count alike in a trail that is sound. Of clock disorder the page does not say what counts.
-COUNTS = ("records", "sealed", "unsealed", "open_intents", "checkpoints")
+# What both must count alike in a trail that is sound.
+COUNTS = ("records", "sealed", "unsealed", "open_intents", "clock_disorder", "late", "checkpoints")
 
 
 @dataclass(frozen=True)

@@ -88,10 +88,10 @@ impl Fork {
             match leads(store, &head).await? {
                 Leads::Nowhere => {}
                 Leads::Yes => {
-                    outlet.cursor = outlet.cursor.max(i64::try_from(head.size).ok());
+                    outlet.cursor = i64::try_from(head.size).ok();
                 }
                 _ if let Some(restored) = restored(store, &head).await? => {
-                    outlet.cursor = outlet.cursor.max(Some(restored));
+                    outlet.cursor = Some(restored);
                 }
                 Leads::Shorter(size) => {
                     let signed = head.size;
