@@ -1,6 +1,8 @@
 //! What a store promises. No implementation lives here.
 
 mod causes;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod delegate;
 mod error;
 mod tree;
 
@@ -15,6 +17,8 @@ use uuid::Uuid;
 
 #[cfg(feature = "postgres")]
 pub(super) use self::causes::Cause;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) use self::delegate::delegate_tree;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use self::error::blames_the_schema;
 pub use self::error::{Error, OpenError};
