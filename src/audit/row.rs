@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::export::FIELDS;
 use super::record::{Commitment, Facts, Judged, Kind, Outcome, Phase, Record, Stored};
 use super::store::{Error, Readable};
 use crate::matrix::{Action, EventType, Preference};
@@ -82,18 +83,36 @@ pub(super) fn stored(rows: Vec<Row>) -> Result<Vec<Stored>, Error> {
 }
 
 /// The rows by their ids; what cannot be read is named by its column.
-pub(super) fn readable(rows: Vec<Row>) -> HashMap<Uuid, Readable> {
-    let read = |row: Row| {
-        let id = row.id;
-        let stored = Stored::try_from(row).map_err(|error| {
-            if let Error::Unreadable { column, .. } = error {
-                return column;
-            }
-            "row"
-        });
-        (id, stored)
+pub(super) fn readable<R: sqlx::Row>(rows: &[R]) -> Result<HashMap<Uuid, Readable>, Error>
+where
+    for<'r> Row: sqlx::FromRow<'r, R>,
+    for<'r> Uuid: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> &'r str: sqlx::ColumnIndex<R>,
+{
+    let read = |row: &R| {
+        let stored = match <Row as sqlx::FromRow<'_, R>>::from_row(row) {
+            Ok(row) => Stored::try_from(row),
+            Err(sqlx::Error::ColumnDecode { index, .. }) => Err(Error::Unreadable {
+                id: Uuid::nil(),
+                column: named(&index),
+            }),
+            Err(error) => Err(error.into()),
+        };
+        let stored = match stored {
+            Ok(stored) => Ok(stored),
+            Err(Error::Unreadable { column, .. }) => Err(column),
+            Err(error) => return Err(error),
+        };
+        Ok((row.try_get("id")?, stored))
     };
-    rows.into_iter().map(read).collect()
+    rows.iter().map(read).collect()
+}
+
+/// The column whose name sqlx says in quotation marks.
+fn named(index: &str) -> &'static str {
+    let name = index.trim_matches('"');
+    let mut columns = FIELDS.iter().filter(|column| **column == name);
+    columns.next().copied().unwrap_or("column")
 }
 
 // === impl Row ===

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from .leaf import Record
 from .trail import Export, Leaf, Trail
 
@@ -18,31 +20,35 @@ def counts(trail: Trail | Export) -> dict[str, int]:
         "sealed": sealed,
         "unsealed": len(trail.unsealed),
         "open_intents": _open_intents(trail.records),
-        "clock_disorder": _clock_disorder(leaves, trail.unsealed),
+        "clock_disorder": _clock_disorder(leaves, trail.unsealed, isinstance(trail, Trail) or trail.whole),
         "late": _late(leaves),
     }
 
 
 def _open_intents(records: list[Record]) -> int:
-    """Exchanges with an intent and without an outcome, in whatever order."""
-    of = {
-        phase: {each.fields["exchange_id"] for each in records if each.fields["phase"] == phase}
-        for phase in ("intent", "outcome")
-    }
-    return len(of["intent"] - of["outcome"])
+    """Intents beyond the outcomes of their exchange, in whatever order. Reads and refusals have none."""
+    open_: Counter[bytes] = Counter()
+    for fields in (each.fields for each in records):
+        if fields["exchange_id"] is None:
+            continue
+        if fields["phase"] == "intent":
+            open_[fields["exchange_id"]] += 1
+        elif fields["phase"] == "outcome" and fields["action"] != "read" and fields["outcome"] != "refused":
+            open_[fields["exchange_id"]] -= 1
+    return sum(each for each in open_.values() if each > 0)
 
 
-def _clock_disorder(leaves: list[Leaf], unsealed: list[Record]) -> int:
+def _clock_disorder(leaves: list[Leaf], unsealed: list[Record], whole: bool) -> int:
     """Records of a clock that ran back since an earlier leaf of the same run, or that is ahead of the database's.
 
-    Every leaf is earlier than what is not sealed.
+    Every leaf is earlier than what is not sealed. A part has not all that was before.
     """
     newest: dict[bytes, int] = {}
     found = 0
     for record in [leaf.record for leaf in leaves if leaf.record is not None]:
         found += _is_disordered(record, newest)
         run, at = record.fields["run_id"], record.fields["recorded_at"]
-        if at is not None:
+        if at is not None and whole:
             newest[run] = max(at, newest.get(run, at))
     return found + sum(_is_disordered(record, newest) for record in unsealed)
 

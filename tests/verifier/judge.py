@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 from . import merkle
@@ -60,6 +61,8 @@ def of_export(export: Export, keys: list[Key], outside: list[Note]) -> Iterator[
                 yield found
             elif leaf.path is None and not export.cut:
                 yield Finding("inclusion_wrong", "there is no audit path", index, leaf.record_id)
+        if export.counts is not None:
+            yield from _newest_first(export)
         root_at = lambda of: root.root if root and root.size == of else None
         size = root.size if root else 0
     for line in export.lines:
@@ -69,6 +72,13 @@ def of_export(export: Export, keys: list[Key], outside: list[Note]) -> Iterator[
     yield from _manifest(export)
     yield from seen.findings(size, root_at)
     yield from _left_out(leaves, export.unsealed)
+
+
+def _newest_first(export: Export) -> Iterator[Finding]:
+    for above, line in itertools.pairwise(export.lines):
+        if line.id >= above.id:
+            what = "it is not older than the record in the line before"
+            yield Finding("export_order", what, line.index, line.id)
 
 
 def _whole(export: Export, judged: Leaves) -> Iterator[Finding]:
@@ -136,7 +146,7 @@ def _head(trail: Trail) -> Iterator[Finding]:
             yield Finding("head_changed", "the tree head is not signed")
     elif not (said := _root_of(head.note)) or (said.size, said.root) != (head.size, head.root):
         yield Finding("head_changed", "size and root of the tree head are not those of its note")
-    if len(trail.leaves) > head.size:
+    if any(index < 0 or index >= head.size for index in trail.leaves):
         yield Finding("head_changed", f"there are {len(trail.leaves)} leaves, and it says {head.size}")
 
 

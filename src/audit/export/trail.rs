@@ -201,7 +201,7 @@ impl Writer<'_> {
     async fn uncovered(&mut self, size: u64) -> Result<(), Error> {
         let mut from = size;
         loop {
-            let leaves = self.store.leaves(from, PAGE).await?;
+            let leaves = self.store.leaves(from.cast_signed(), PAGE).await?;
             let Some(last) = leaves.last() else {
                 return Ok(());
             };
@@ -310,7 +310,7 @@ type Fetched = tokio::task::JoinHandle<Result<Vec<StoredLeaf>, store::Error>>;
 /// The next page comes while this one is written.
 fn fetch(store: &Arc<dyn TreeStore>, from: u64) -> Fetched {
     let store = Arc::clone(store);
-    tokio::spawn(async move { store.leaves(from, PAGE).await })
+    tokio::spawn(async move { store.leaves(from.cast_signed(), PAGE).await })
 }
 
 fn readable(id: Uuid, record: Option<&Readable>) -> Result<Option<&Stored>, store::Error> {

@@ -25,8 +25,10 @@ macro_rules! select {
         concat!(
             "
     SELECT id, kind, exchange_id, phase,
-        (extract(epoch FROM recorded_at) * 1000000)::bigint AS recorded_at,
-        (extract(epoch FROM stored_at) * 1000000)::bigint AS stored_at,
+        CASE WHEN isfinite(recorded_at) THEN (extract(epoch FROM recorded_at) * 1000000)::bigint END
+            AS recorded_at,
+        CASE WHEN isfinite(stored_at) THEN (extract(epoch FROM stored_at) * 1000000)::bigint END
+            AS stored_at,
         instance, run_id, version, action, event_type, claimed_user, authenticated_user, device_id,
         is_guest, client_address, client_chain::text AS client_chain, user_agent, claimed_salt,
         authenticated_salt, client_salt, claimed_commitment, authenticated_commitment,
@@ -177,9 +179,8 @@ pub(super) async fn records(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Rows<'_> = sqlx::query_as(BY_ID).bind(ids);
-    let rows = rows.persistent(false).fetch_all(connection).await?;
-    Ok(row::readable(rows))
+    let rows = sqlx::query(BY_ID).bind(ids).persistent(false);
+    row::readable(&rows.fetch_all(connection).await?)
 }
 
 type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Postgres, Row, sqlx::postgres::PgArguments>;

@@ -110,20 +110,21 @@ pub(super) async fn waiting(store: &PgStore) -> Result<Waiting, Error> {
 
 /// See [`Tree::tree_head`](crate::audit::store::Tree::tree_head).
 pub(super) async fn head(store: &PgStore) -> Result<StoredHead, Error> {
-    let (size, root, note): (i64, Vec<u8>, Option<String>) = ask!(store, HEAD, fetch_one);
+    let found: Option<(i64, Vec<u8>, Option<String>)> = ask!(store, HEAD, fetch_optional);
+    let (size, root, note) = found.unwrap_or_default();
     Ok(StoredHead { size, root, note })
 }
 
 /// See [`Tree::leaves`](crate::audit::store::Tree::leaves).
 pub(super) async fn leaves(
     store: &PgStore,
-    from: u64,
+    from: i64,
     limit: u32,
 ) -> Result<Vec<StoredLeaf>, Error> {
     let mut held = store.hold().await?;
     let mut transaction = held.begin_with(BEGIN).await?;
     let rows: Vec<(i64, Uuid, Vec<u8>)> = sqlx::query_as(LEAVES)
-        .bind(from.cast_signed())
+        .bind(from)
         .bind(i64::from(limit))
         .persistent(false)
         .fetch_all(&mut *transaction)

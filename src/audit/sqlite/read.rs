@@ -129,8 +129,8 @@ pub(super) async fn records(
     connection: &mut SqliteConnection,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Readable>, Error> {
-    let rows: Rows<'_> = sqlx::query_as(BY_ID).bind(list(ids));
-    Ok(row::readable(rows.fetch_all(connection).await?))
+    let rows = sqlx::query(BY_ID).bind(list(ids));
+    row::readable(&rows.fetch_all(connection).await?)
 }
 
 /// One JSON text.

@@ -28,8 +28,8 @@ pub(super) const MICROS_NOW: &str =
 const HEAD: &str = "SELECT size, root, note FROM audit_tree_head";
 
 const LEAVES: &str = "
-    SELECT leaf_index, record_id, leaf_hash FROM audit_leaf
-    WHERE leaf_index >= ?1 ORDER BY leaf_index LIMIT ?2
+    SELECT leaf_index, CASE length(record_id) WHEN 16 THEN record_id ELSE zeroblob(16) END, leaf_hash
+    FROM audit_leaf WHERE leaf_index >= ?1 ORDER BY leaf_index LIMIT ?2
 ";
 
 /// The ids are one JSON text.
@@ -90,20 +90,21 @@ pub(super) async fn waiting(store: &SqliteStore) -> Result<Waiting, Error> {
 
 /// See [`Tree::tree_head`](crate::audit::store::Tree::tree_head).
 pub(super) async fn head(store: &SqliteStore) -> Result<StoredHead, Error> {
-    let (size, root, note): (i64, Vec<u8>, Option<String>) =
-        sqlx::query_as(HEAD).fetch_one(&store.pool).await?;
+    let found: Option<(i64, Vec<u8>, Option<String>)> =
+        sqlx::query_as(HEAD).fetch_optional(&store.pool).await?;
+    let (size, root, note) = found.unwrap_or_default();
     Ok(StoredHead { size, root, note })
 }
 
 /// See [`Tree::leaves`](crate::audit::store::Tree::leaves).
 pub(super) async fn leaves(
     store: &SqliteStore,
-    from: u64,
+    from: i64,
     limit: u32,
 ) -> Result<Vec<StoredLeaf>, Error> {
     let mut connection = store.pool.acquire().await?;
     let rows: Vec<(i64, Uuid, Vec<u8>)> = sqlx::query_as(LEAVES)
-        .bind(from.cast_signed())
+        .bind(from)
         .bind(i64::from(limit))
         .fetch_all(&mut *connection)
         .await?;

@@ -27,7 +27,7 @@ macro_rules! delegate_tree {
 
             fn leaves(
                 &self,
-                from: u64,
+                from: i64,
                 limit: u32,
             ) -> BoxFuture<'_, Result<Vec<StoredLeaf>, Error>> {
                 self.bounded($reading, tree_read::leaves(self, from, limit))

@@ -48,7 +48,7 @@ pub trait Tree: Send + Sync + 'static {
     fn tree_head(&self) -> BoxFuture<'_, Result<StoredHead, Error>>;
 
     /// The leaves from `from` on, in order, with their records.
-    fn leaves(&self, from: u64, limit: u32) -> BoxFuture<'_, Result<Vec<StoredLeaf>, Error>>;
+    fn leaves(&self, from: i64, limit: u32) -> BoxFuture<'_, Result<Vec<StoredLeaf>, Error>>;
 
     /// Which leaves the records are.
     fn leaves_of<'a>(&'a self, records: &'a [Uuid]) -> BoxFuture<'a, Result<Places, Error>>;

@@ -28,6 +28,8 @@ struct Walk<'a> {
     check: Check,
     /// How many leaves there must be.
     expected: u64,
+    /// How many the tree head said there are.
+    head_size: i64,
     /// The size of the newest checkpoint that was taken.
     taken: i64,
     /// The first tile above level 0 that is not what the leaves make it.
@@ -73,17 +75,22 @@ pub async fn database(
         verifiers,
         check,
         expected: size.max(newest),
+        head_size: head.size,
         taken: 0,
         tile: None,
     };
     walk.run(progress).await?;
+    let missing = walk.missing_by_tiles().await?;
+    if walk.tile.is_none() {
+        walk.tile = walk.surplus_tile().await?;
+    }
     let of_head = match signed_head {
         Err(finding) => Some(finding),
         Ok(_) if size < newest => Some(Finding::new(
             "head_changed",
             format!("the tree head has {size} leaves, and a checkpoint has {newest}"),
         )),
-        Ok(_) => walk.beyond_head(&head).await?,
+        Ok(_) => walk.beyond_head().await?,
     };
     walk.unsealed().await?;
     let Walk {
@@ -92,7 +99,7 @@ pub async fn database(
         tile,
         ..
     } = walk;
-    Ok(check.finish([tile, None, of_head], expected))
+    Ok(check.finish([missing.or(tile), None, of_head], expected))
 }
 
 /// What is wrong with the tree head, if anything is.
@@ -102,7 +109,7 @@ fn take_head(
     verifiers: &Verifiers,
 ) -> Result<Option<TreeHead>, Finding> {
     let Some(note) = &head.note else {
-        if head.size == 0 {
+        if head.size == 0 && !head.root.is_empty() {
             return Ok(None);
         }
         return Err(Finding::new("head_changed", "the tree head is not signed"));
@@ -213,6 +220,7 @@ impl Walk<'_> {
         }
         let wanted: Vec<_> = tiles.iter().map(|tile| (tile.level, tile.index)).collect();
         let stored = self.store.tiles(&wanted).await?;
+        let has_grown = is_edge && self.has_grown().await?;
         for tile in tiles {
             let (level, index) = (tile.level, tile.index);
             let found = stored
@@ -220,7 +228,7 @@ impl Walk<'_> {
                 .find(|it| (it.level, it.index) == (level, index));
             let expected = tile.hashes.as_flattened();
             let is_same = found.is_some_and(|found| {
-                found.hashes == expected || (is_edge && found.hashes.starts_with(expected))
+                found.hashes == expected || (has_grown && found.hashes.starts_with(expected))
             });
             if !is_same {
                 let text = format!(
@@ -232,28 +240,57 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Leaves that the tree head knows nothing of. While we read it may have grown.
-    async fn beyond_head(&self, before: &StoredHead) -> Result<Option<Finding>, Error> {
-        let leaves = self.store.leaves(self.expected, 1).await?;
-        let next_tile = self.expected.div_ceil(TILE_WIDTH as u64);
-        let tiles = self.store.tiles_from(0, next_tile, 1).await?;
-        let head = self.store.tree_head().await?;
-        let has_grown = head.size > before.size;
-        let leaf = leaves.first().filter(|leaf| leaf.leaf_index >= head.size);
-        let text = match leaf {
-            Some(leaf) => format!(
-                "there is a leaf {}, and the tree head says {} leaves",
-                leaf.leaf_index, head.size
-            ),
-            None if !has_grown && !tiles.is_empty() => {
-                format!(
-                    "there are more tiles than for the {} leaves of the tree head",
-                    head.size
-                )
-            }
-            None => return Ok(None),
+    /// Whether leaves were added while we read.
+    async fn has_grown(&self) -> Result<bool, Error> {
+        Ok(self.store.tree_head().await?.size > self.head_size)
+    }
+
+    /// Whether a tile of level 0 has more leaves than there are: then one is missing.
+    async fn missing_by_tiles(&self) -> Result<Option<Finding>, Error> {
+        let width = TILE_WIDTH as u64;
+        let tiles = self.store.tiles_from(0, self.expected / width, 1).await?;
+        let Some(tile) = tiles.first() else {
+            return Ok(None);
         };
-        Ok(Some(Finding::new("head_changed", text)))
+        let there = tile.index * width + tile.hashes.len() as u64 / 32;
+        if there <= self.expected || self.has_grown().await? {
+            return Ok(None);
+        }
+        let text = format!("a tile of level 0 has {there} leaves, and its row is missing");
+        Ok(Some(Finding::at("leaf_missing", self.expected, None, text)))
+    }
+
+    /// Tiles that no leaf has made.
+    async fn surplus_tile(&self) -> Result<Option<Finding>, Error> {
+        for level in 0..8_u8 {
+            let next = (self.expected >> (8 * level)).div_ceil(TILE_WIDTH as u64);
+            let tiles = self.store.tiles_from(level, next, 1).await?;
+            if let Some(tile) = tiles.first()
+                && !self.has_grown().await?
+            {
+                let text = format!(
+                    "no leaf has made the tile of level {level}, index {}",
+                    tile.index
+                );
+                return Ok(Some(Finding::new("tile_changed", text)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Leaves that the tree head knows nothing of. While we read it may have grown.
+    async fn beyond_head(&self) -> Result<Option<Finding>, Error> {
+        let first = self.store.leaves(i64::MIN, 1).await?;
+        let beyond = self.store.leaves(self.expected.cast_signed(), 1).await?;
+        let size = self.store.tree_head().await?.size;
+        let odd = first.iter().chain(&beyond);
+        let odd = odd
+            .map(|leaf| leaf.leaf_index)
+            .find(|index| !(0..size).contains(index));
+        Ok(odd.map(|index| {
+            let text = format!("there is a leaf {index}, and the tree head says {size} leaves");
+            Finding::new("head_changed", text)
+        }))
     }
 
     async fn unsealed(&mut self) -> Result<(), Error> {
@@ -293,7 +330,7 @@ fn fetch(store: &Arc<dyn TreeStore>, from: u64) -> Fetched {
     let store = Arc::clone(store);
     tokio::spawn(async move {
         let tiles = PAGE / u32::try_from(TILE_WIDTH).unwrap_or(PAGE);
-        let leaves = store.leaves(from, PAGE).await?;
+        let leaves = store.leaves(from.cast_signed(), PAGE).await?;
         let tiles = store.tiles_from(0, from / TILE_WIDTH as u64, tiles).await?;
         Ok(Page { leaves, tiles })
     })

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use uuid::Uuid;
+
 use super::check::Check;
 use super::leaf::{Seen, Told};
 use super::lines::{self, Inclusion, Item};
@@ -44,22 +46,33 @@ pub fn export(
         Some(_) => begins_at,
         None => file.metadata().map_err(failed)?.len(),
     };
-    let mut check = Check::new(false);
+    let filtered = manifest
+        .as_ref()
+        .is_some_and(|manifest| manifest.filter.is_some());
+    let mut check = if filtered {
+        Check::part()
+    } else {
+        Check::new(false)
+    };
     for (place, text) in outside {
         outside::take(&mut check.marks, place, text, verifiers)?;
     }
     let head = manifest
         .as_ref()
         .and_then(|it| take_notes(&mut check, it, verifiers));
-    let is_signed = manifest
+    let unsigned = manifest
         .as_ref()
-        .is_none_or(|manifest| manifest.checkpoint.is_some());
-    if !is_signed && outside.is_empty() {
-        return Err(Error::NoCheckpoint);
+        .filter(|manifest| manifest.checkpoint.is_none());
+    if let Some(manifest) = unsigned {
+        if manifest.sealed == 0 && outside.is_empty() {
+            return Err(Error::NoCheckpoint);
+        }
+        if manifest.sealed > 0 {
+            check
+                .marks
+                .missing("the manifest has no checkpoint, and lines that are sealed");
+        }
     }
-    let filtered = manifest
-        .as_ref()
-        .is_some_and(|manifest| manifest.filter.is_some());
     let mut lines = Lines {
         check,
         manifest: manifest.as_ref(),
@@ -69,6 +82,7 @@ pub fn export(
         first: None,
         order: None,
         is_past_sealed: false,
+        above: None,
     };
     let against = head.filter(|_| filtered);
     let done = lines::each(&mut file, length, against, |item| {
@@ -107,6 +121,8 @@ struct Lines<'a> {
     /// Of a whole export: the first leaf that is not in its place.
     order: Option<Finding>,
     is_past_sealed: bool,
+    /// Of a filtered export: the record before, which must be newer.
+    above: Option<Uuid>,
 }
 
 // === impl Lines ===
@@ -114,6 +130,9 @@ struct Lines<'a> {
 impl Lines<'_> {
     fn take(&mut self, item: Item, filtered: bool) {
         self.count += 1;
+        if filtered {
+            self.take_below(&item);
+        }
         let is_leaf = item.leaf_index.is_some() || self.stands_for_a_leaf(&item);
         if !is_leaf {
             self.is_past_sealed = true;
@@ -132,6 +151,22 @@ impl Lines<'_> {
         }
     }
 
+    /// Filtered lines are there once, the newest first.
+    fn take_below(&mut self, item: &Item) {
+        let above = std::mem::replace(&mut self.above, item.record_id);
+        let is_below = above.is_none_or(|above| item.record_id.is_none_or(|id| id < above));
+        if !is_below && self.order.is_none() {
+            self.order = Some(Finding {
+                leaf_index: item.leaf_index,
+                record_id: item.record_id,
+                ..Finding::new(
+                    "export_order",
+                    "it is not older than the record in the line before",
+                )
+            });
+        }
+    }
+
     /// A line that cannot be read says nothing of its place.
     fn stands_for_a_leaf(&self, item: &Item) -> bool {
         let expected = self.manifest.map_or(0, |manifest| manifest.complete_up_to);
@@ -143,8 +178,15 @@ impl Lines<'_> {
         if self.order.is_some() {
             return;
         }
-        if index != self.next || self.is_past_sealed {
-            let text = format!("the line in its place is that of leaf {index}");
+        let is_covered = self
+            .manifest
+            .is_none_or(|manifest| index < manifest.complete_up_to);
+        if index != self.next || self.is_past_sealed || !is_covered {
+            let text = if is_covered {
+                format!("the line in its place is that of leaf {index}")
+            } else {
+                "the export is not complete up to there by its own manifest".to_owned()
+            };
             let id = item.record_id;
             self.order = Some(Finding::at("export_order", self.next, id, text));
             return;
@@ -224,10 +266,15 @@ impl Lines<'_> {
 
     /// Of a filtered export: every line was looked at alone.
     fn finish_part(self, cut: Option<Finding>) -> Report {
-        let Self { check, first, .. } = self;
+        let Self {
+            check,
+            first,
+            order,
+            ..
+        } = self;
         // The trees were not computed: what is signed is signed, and each line was held against it.
         let mut report = check.finish_part(cut);
-        report.finding = first.or(report.finding);
+        report.finding = first.or(order).or(report.finding);
         report
     }
 
@@ -243,8 +290,7 @@ impl Lines<'_> {
             );
             return Some(Finding::new("export_cut", text));
         }
-        let is_whole = manifest.filter.is_none() && manifest.sealed != manifest.complete_up_to;
-        if (manifest.records, manifest.sealed) != (self.count, self.sealed) || is_whole {
+        if (manifest.records, manifest.sealed) != (self.count, self.sealed) {
             let text = format!(
                 "the manifest counts {} lines, {} of them sealed, and there are {} and {}",
                 manifest.records, manifest.sealed, self.count, self.sealed

@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::leaf::Told;
@@ -14,7 +15,7 @@ use crate::audit::record::leaf::LeafHasher;
 use crate::audit::seal::{Hash, TreeHead, proof};
 
 /// How much is read at once: some thousand lines.
-const CHUNK: usize = 2 << 20;
+const CHUNK: usize = 1 << 20;
 /// How many chunks wait for a core, or for their turn.
 const AHEAD: usize = 2;
 /// A line is never longer: text is cut before it is recorded, and proofs grow with the logarithm.
@@ -140,8 +141,7 @@ fn parse(chunk: &[u8], head: Option<&TreeHead>, hasher: &mut LeafHasher) -> Vec<
     // Looked at once, and not string by string.
     if let Ok(text) = std::str::from_utf8(chunk) {
         let lines = text.split('\n').filter(|line| !line.is_empty());
-        items
-            .extend(lines.map(|line| item(serde_json::from_str(line).ok().as_ref(), head, hasher)));
+        items.extend(lines.map(|line| read_line(line, head, hasher)));
     } else {
         let lines = chunk
             .split(|byte| *byte == b'\n')
@@ -151,6 +151,20 @@ fn parse(chunk: &[u8], head: Option<&TreeHead>, hasher: &mut LeafHasher) -> Vec<
         );
     }
     items
+}
+
+fn read_line(text: &str, head: Option<&TreeHead>, hasher: &mut LeafHasher) -> Item {
+    if let Ok(line) = serde_json::from_str(text) {
+        return item(Some(&line), head, hasher);
+    }
+    // It may still say which record it was.
+    let members: Value = serde_json::from_str(text).unwrap_or_default();
+    let id = members["id"].as_str();
+    Item {
+        leaf_index: members["leaf_index"].as_u64(),
+        record_id: id.and_then(|id| Uuid::try_parse(id).ok()),
+        ..item(None, head, hasher)
+    }
 }
 
 /// What one line says; `None` is one that is no record.

@@ -40,7 +40,7 @@ pub(super) struct Verdicts {
 // === impl Marks ===
 
 impl Marks {
-    /// Takes a note; `stated` is the size that stands beside it.
+    /// Takes a note; `stated` is the size that stands beside it. What it says, if its signature is good.
     pub(super) fn add(
         &mut self,
         name: &str,
@@ -66,7 +66,7 @@ impl Marks {
                 );
                 self.changed
                     .get_or_insert(Finding::new("checkpoint_changed", message));
-                None
+                Some(head)
             }
             Err(Invalid::Malformed) => {
                 let message = format!("{name}: {}", Invalid::Malformed);
@@ -81,6 +81,12 @@ impl Marks {
                 None
             }
         }
+    }
+
+    /// Takes down that there is none where there must be one.
+    pub(super) fn missing(&mut self, message: &str) {
+        self.changed
+            .get_or_insert(Finding::new("checkpoint_changed", message));
     }
 
     /// The least size at which something must be held against the trees; `None` if there is no more.

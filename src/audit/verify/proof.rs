@@ -53,7 +53,7 @@ pub fn proof(
             "it proves nothing: it has no records".to_owned(),
         ));
     }
-    let mut check = Check::new(false);
+    let mut check = Check::part();
     let head = check.marks.add(
         "the checkpoint of the proof",
         &proof.checkpoint,

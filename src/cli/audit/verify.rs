@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use key_backup_gateway::audit::seal::{Verifiers, public_keys_beside};
-use key_backup_gateway::audit::store::{self, OpenError};
+use key_backup_gateway::audit::store;
 use key_backup_gateway::audit::verify::{self, Report};
 use key_backup_gateway::config;
 use serde_json::json;
@@ -75,7 +75,7 @@ impl Verify {
                 })
             }
             // The same words as everywhere else, and their exit code.
-            Err(error) if error.is::<config::Error>() || error.is::<OpenError>() => Err(error),
+            Err(error) if error.is::<config::Error>() => Err(error),
             Err(error) => {
                 eprintln!("key-backup-gateway: could not tell: {error:#}");
                 Ok(COULD_NOT_TELL.into())

@@ -187,7 +187,7 @@ fn what_cannot_be_told_is_not_said_to_be_sound() {
         assert!(ran.stdout.is_empty(), "{ran:?}");
     }
     desk.run("audit verify --database sqlite:none.db --public-key trail.pub")
-        .expect(CONFIG);
+        .expect(COULD_NOT_TELL);
 }
 
 #[tokio::test]
