@@ -125,7 +125,9 @@ def change_root_of_checkpoint(world: World) -> Expected:
 
 
 def lower_size_of_checkpoint(world: World) -> Expected:
-    size = world.chance.choice(_checkpoints(world))
+    sizes = set(_checkpoints(world))
+    # No two rows have the same.
+    size = world.chance.choice([size for size in sorted(sizes) if size - 1 not in sizes])
     world.set_checkpoint(size, size=size - 1)
     return Expected("checkpoint_changed")
 
