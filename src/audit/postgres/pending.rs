@@ -16,7 +16,7 @@ use crate::audit::store::{Error, Pending};
 /// Out of the line at once: a step that comes to nothing is rolled back.
 const TAKE: &str = "
     DELETE FROM audit_pending
-    WHERE seq IN (SELECT seq FROM audit_pending WHERE seq > $2 ORDER BY seq LIMIT $1)
+    WHERE seq = ANY (ARRAY (SELECT seq FROM audit_pending WHERE seq > $2 ORDER BY seq LIMIT $1))
     RETURNING seq, record_id
 ";
 

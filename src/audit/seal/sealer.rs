@@ -197,6 +197,9 @@ impl Sealer {
             self.stopped(&broken);
             return Ok(());
         }
+        if self.failures < FAILURES {
+            self.metrics.sealing(true);
+        }
         let interval = self.planner.interval.as_seconds_f64();
         // A clock that was set back must not silence us.
         let is_due = is_last || !(0.0..interval).contains(&waiting.checkpoint_age);
