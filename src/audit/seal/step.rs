@@ -113,7 +113,8 @@ impl Planner {
             let (was, is) = (seen.size, head.size);
             return Err(Broken::RolledBack(format!(
                 "the tree has {is} leaves, and this run has seen one of {was} that it does not \
-                 lead to: the database was rolled back. If it was restored from a backup, restart the gateway, or say so with `key-backup-gateway audit resume --after-restore`"
+                 lead to: the database was rolled back. If it was restored from a backup, restart the \
+                 gateway, or say so with `key-backup-gateway audit resume --after-restore`"
             )));
         }
         let tiles: Option<Vec<Tile>> = before.edge.iter().map(StoredTile::parsed).collect();
