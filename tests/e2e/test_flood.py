@@ -25,7 +25,8 @@ def ended(served: Gateway) -> tuple[list[Record], list[Record]]:
     collapsed = [record for record in trail if record["kind"] == "collapsed"]
     # What the gateway says of itself is no more for all of that.
     others = [record["kind"] for record in trail if record["kind"] not in ("exchange", "collapsed")]
-    assert sorted(others) == ["heartbeat", "operation", "operation"]
+    # A heartbeat is the sealer's, which has a key with SQLite only.
+    assert sorted(others) in (["operation"] * 2, ["heartbeat", *["operation"] * 2])
     return exchanges, collapsed
 
 

@@ -166,7 +166,7 @@ def test_with_all_connections_at_work_new_ones_wait_and_the_log_says_so_once(
     for thread in polls:
         thread.join(30)
         assert not thread.is_alive()
-    assert len(warnings(served, "connections")) == 1, served.log[-3000:]
+    assert len(warnings(served, "no room for more connections")) == 1, served.log[-3000:]
 
 
 def warnings(served: Gateway, about: str) -> list[str]:
