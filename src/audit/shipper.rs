@@ -255,19 +255,34 @@ impl Shipper {
         Trouble::of(error)
     }
 
-    /// What was refused may be taken after all: somebody may have mended the store.
+    /// What was refused may be taken after all: somebody may have mended the store. All of it at once, if that
+    /// goes: an intent that stands there before its outcome would be closed as one of a dead run.
     async fn try_set_aside_again(&mut self) -> Result<(), Trouble> {
         let records = self.spool.set_aside_records().await;
-        for record in records.map_err(|error| error.trouble())? {
-            match self.try_append(std::slice::from_ref(&record)).await {
-                Ok(()) => {
-                    let taken = self.spool.taken(record.id).await;
-                    taken.map_err(|error| error.trouble())?;
-                    tracing::info!(record.id = %record.id, "the store took a record that was set aside");
-                }
+        let records = records.map_err(|error| error.trouble())?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        match self.try_append(&records).await {
+            Ok(()) => return self.taken(&records).await,
+            Err(store::Error::Refused(_)) => {}
+            Err(error) => return Err(Trouble::of(&error)),
+        }
+        for record in &records {
+            match self.try_append(std::slice::from_ref(record)).await {
+                Ok(()) => self.taken(std::slice::from_ref(record)).await?,
                 Err(store::Error::Refused(_)) => {}
                 Err(error) => return Err(Trouble::of(&error)),
             }
+        }
+        Ok(())
+    }
+
+    async fn taken(&self, records: &[Record]) -> Result<(), Trouble> {
+        for record in records {
+            let taken = self.spool.taken(record.id).await;
+            taken.map_err(|error| error.trouble())?;
+            tracing::info!(record.id = %record.id, "the store took a record that was set aside");
         }
         Ok(())
     }
