@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import base64
 import hashlib
 import hmac
+import http.client
 import itertools
 import json
 import secrets
