@@ -255,24 +255,25 @@ impl Shipper {
         Trouble::of(error)
     }
 
-    /// What was refused may be taken after all: somebody may have mended the store. All of it at once, if that
+    /// What was refused may be taken after all: somebody may have mended the store. A batch at once, if that
     /// goes: an intent that stands there before its outcome would be closed as one of a dead run.
     async fn try_set_aside_again(&mut self) -> Result<(), Trouble> {
         let records = self.spool.set_aside_records().await;
-        let records = records.map_err(|error| error.trouble())?;
-        if records.is_empty() {
-            return Ok(());
-        }
-        match self.try_append(&records).await {
-            Ok(()) => return self.taken(&records).await,
-            Err(store::Error::Refused(_)) => {}
-            Err(error) => return Err(Trouble::of(&error)),
-        }
-        for record in &records {
-            match self.try_append(std::slice::from_ref(record)).await {
-                Ok(()) => self.taken(std::slice::from_ref(record)).await?,
+        for batch in records.map_err(|error| error.trouble())?.chunks(BATCH) {
+            match self.try_append(batch).await {
+                Ok(()) => {
+                    self.taken(batch).await?;
+                    continue;
+                }
                 Err(store::Error::Refused(_)) => {}
                 Err(error) => return Err(Trouble::of(&error)),
+            }
+            for record in batch {
+                match self.try_append(std::slice::from_ref(record)).await {
+                    Ok(()) => self.taken(std::slice::from_ref(record)).await?,
+                    Err(store::Error::Refused(_)) => {}
+                    Err(error) => return Err(Trouble::of(&error)),
+                }
             }
         }
         Ok(())
