@@ -188,6 +188,14 @@ impl Walk<'_> {
             .collect();
         let tiles = page.tiles.iter().map(|tile| (tile.index, tile));
         let tiles: HashMap<u64, &StoredTile> = tiles.collect();
+        // What stands after the hashes was made by no leaf.
+        if let Some(tile) = page.tiles.iter().find(|tile| tile.hashes.len() % 32 != 0) {
+            let text = format!(
+                "the tile of level 0, index {} holds more than hashes",
+                tile.index
+            );
+            self.tile.get_or_insert(Finding::new("tile_changed", text));
+        }
         let mut full = Vec::new();
         for index in from..to {
             let tile = tiles.get(&(index / TILE_WIDTH as u64));

@@ -94,6 +94,11 @@ def append_to_tile(world: World) -> Expected:
     return Expected("leaf_missing", world.size)
 
 
+def append_a_byte_to_tile(world: World) -> Expected:
+    world.set_tile(0, 0, world.sealed.trail.tiles[0, 0] + world.chance.randbytes(1))
+    return Expected("tile_changed")
+
+
 def append_to_upper_tile(world: World) -> Expected:
     world.set_tile(1, 0, world.sealed.trail.tiles[1, 0] + world.chance.randbytes(32))
     return Expected("tile_changed")
@@ -213,6 +218,7 @@ TREE = [
     Tampering("change a tile of level 1", change_upper_tile),
     Tampering("delete a tile of level 0", delete_tile),
     Tampering("append to a tile of level 0", append_to_tile),
+    Tampering("append a byte to a tile of level 0", append_a_byte_to_tile),
     Tampering("append to a tile of level 1", append_to_upper_tile),
     Tampering("delete the tile of level 1", delete_upper_tile),
     Tampering("change a checkpoint's root", change_root_of_checkpoint),
