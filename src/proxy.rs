@@ -17,42 +17,39 @@
 //! fields and both bodies are the other side's own. Of trailers hyper sends, in either direction, those
 //! that `Trailer` names, and none to a client without `TE: trailers`.
 
+mod bell;
 mod body;
+mod connection;
 mod dial;
 mod error;
 pub mod fields;
 mod link;
 mod origin;
+mod pool;
+mod response;
 mod tls;
 pub mod upgrade;
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
 use http_body::Body;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use pin_project_lite::pin_project;
+use hyper::client::conn::http1::Builder;
 
+use self::body::Outgoing;
 pub use self::body::Relayed;
-use self::body::{Offer, Outgoing};
 use self::dial::Dial;
+use self::error::BoxError;
 pub use self::error::Error;
-use self::error::{BoxError, OddFraming, SwitchedProtocols};
-use self::fields::hop_by_hop::{self, Framing};
+use self::fields::hop_by_hop;
 pub use self::origin::{Config, InvalidOrigin, Origin};
+use self::pool::Pool;
+pub use self::response::ResponseFuture;
 pub use self::tls::{TlsError, check};
-
-/// How long an unused connection to the origin is kept.
-///
-/// Half of the minute after which Synapse (Twisted's default) closes it: so the closing is ours, and
-/// no request meets the origin's. Long enough that a client's next request finds one.
-const POOL_IDLE: Duration = Duration::from_secs(30);
 
 /// The smallest that hyper takes for [`Limits::heads`].
 const LEAST_HEADS: usize = 8192;
@@ -70,37 +67,30 @@ pub struct Limits {
 }
 
 /// Sends requests to the origin over pooled HTTP/1.1 connections. Clones share the pool.
-pub struct Forward<B> {
-    client: legacy::Client<Dial, Outgoing<B>>,
-    scheme: Scheme,
+pub struct Forward<B: Body + 'static> {
+    route: Arc<Route>,
+    pool: Arc<Pool<B>>,
+}
+
+/// How the origin is reached and spoken to.
+struct Route {
+    dial: Dial,
+    builder: Builder,
+    /// What is dialled.
+    uri: Uri,
     authority: Authority,
     /// For a request that came without one (HTTP/1.0).
     host: HeaderValue,
 }
 
-pin_project! {
-    /// The origin's answer, once its head is here.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture {
-        #[pin]
-        inner: legacy::ResponseFuture,
-        switches: bool,
-        is_http_2: bool,
-        offer: Option<Offer>,
-    }
-}
-
 /// The target at the origin: path and query byte for byte.
-fn at_origin(uri: &Uri, scheme: &Scheme, authority: &Authority) -> Uri {
-    let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(scheme.clone());
-    parts.authority = Some(authority.clone());
-    parts.path_and_query = Some(
-        uri.path_and_query()
-            .cloned()
-            .unwrap_or_else(|| PathAndQuery::from_static("/")),
-    );
-    Uri::from_parts(parts).expect("scheme, authority and path are all there")
+fn at_origin(uri: &mut Uri) {
+    let target = uri.path_and_query().map(PathAndQuery::as_str);
+    if uri.authority().is_none() && target.is_some_and(|target| !target.is_empty()) {
+        return;
+    }
+    let target = uri.path_and_query().cloned();
+    *uri = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
 }
 
 /// Makes the framing of `body` anew.
@@ -145,41 +135,55 @@ where
     ///
     /// As [`check`].
     pub fn new(origin: &Origin, config: &Config, limits: Limits) -> Result<Self, TlsError> {
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            // Only one that hyper gives back unsent, because its pooled connection has ended.
-            .retry_canceled_requests(true)
-            // The client's `Host` is kept.
-            .set_host(false)
-            .http1_max_headers(limits.fields)
-            .http1_max_buf_size(limits.heads.max(LEAST_HEADS))
-            .build(Dial::new(origin, config)?);
-        Ok(Self {
-            client,
-            scheme: origin.scheme(),
+        let mut builder = Builder::new();
+        builder
+            .max_headers(limits.fields)
+            .max_buf_size(limits.heads.max(LEAST_HEADS));
+        let route = Route {
+            dial: Dial::new(origin, config)?,
+            builder,
+            uri: dialled(origin.scheme(), origin.authority().clone()),
             authority: origin.authority().clone(),
             host: origin.host().clone(),
+        };
+        Ok(Self {
+            route: Arc::new(route),
+            pool: Pool::new(),
         })
     }
-}
 
-impl<B> Clone for Forward<B> {
-    fn clone(&self) -> Self {
+    /// The same, with connections of its own: a thread that has those it uses to itself waits for no
+    /// other.
+    #[must_use]
+    pub fn apart(&self) -> Self {
         Self {
-            client: self.client.clone(),
-            scheme: self.scheme.clone(),
-            authority: self.authority.clone(),
-            host: self.host.clone(),
+            route: Arc::clone(&self.route),
+            pool: Pool::new(),
         }
     }
 }
 
-impl<B> std::fmt::Debug for Forward<B> {
+fn dialled(scheme: Scheme, authority: Authority) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(scheme);
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    Uri::from_parts(parts).expect("scheme, authority and path are all there")
+}
+
+impl<B: Body> Clone for Forward<B> {
+    fn clone(&self) -> Self {
+        Self {
+            route: Arc::clone(&self.route),
+            pool: Arc::clone(&self.pool),
+        }
+    }
+}
+
+impl<B: Body> std::fmt::Debug for Forward<B> {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         to.debug_struct("Forward")
-            .field("authority", &self.authority)
+            .field("authority", &self.route.authority)
             .finish_non_exhaustive()
     }
 }
@@ -191,15 +195,15 @@ where
 {
     type Response = Response<Relayed>;
     type Error = Error;
-    type Future = ResponseFuture;
+    type Future = ResponseFuture<B>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+    fn call(&mut self, request: Request<B>) -> ResponseFuture<B> {
         let (mut head, body) = request.into_parts();
-        head.uri = at_origin(&head.uri, &self.scheme, &self.authority);
+        at_origin(&mut head.uri);
         let is_http_2 = head.version == Version::HTTP_2;
         // > Intermediaries that process HTTP messages (i.e., all intermediaries other than those
         // > acting as tunnels) MUST send their own HTTP-version in forwarded messages
@@ -210,55 +214,19 @@ where
         hop_by_hop::name_options(&mut head.headers);
         head.headers
             .entry(HOST)
-            .or_insert_with(|| self.host.clone());
+            .or_insert_with(|| self.route.host.clone());
         let switches = head.headers.contains_key(UPGRADE);
-        let (body, offer) = Outgoing::new(body, &head.headers);
+        let (body, sending, offer) = Outgoing::new(body, &head.headers);
         let mut request = Request::from_parts(head, body);
         if let Some(offer) = offer.clone() {
             hyper::ext::on_informational(&mut request, move |answer| offer.hear(answer.status()));
         }
-        ResponseFuture {
-            inner: self.client.request(request),
+        let exchange = response::Exchange {
             switches,
             is_http_2,
             offer,
-        }
-    }
-}
-
-// === impl ResponseFuture ===
-
-impl Future for ResponseFuture {
-    type Output = Result<Response<Relayed>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = ready!(this.inner.poll(cx)).map_err(Error::classify)?;
-        match hop_by_hop::framing(response.headers()) {
-            Framing::Plain => {}
-            // > the Transfer-Encoding overrides the Content-Length.
-            //
-            // https://www.rfc-editor.org/rfc/rfc9112#section-6.3-2.3
-            Framing::Chunked => drop(response.headers_mut().remove(CONTENT_LENGTH)),
-            Framing::Odd => return Poll::Ready(Err(Error::Broken(OddFraming.into()))),
-        }
-        match response.status() {
-            StatusCode::SWITCHING_PROTOCOLS if *this.switches => {
-                hop_by_hop::keep_upgrade_only(response.headers_mut());
-            }
-            StatusCode::SWITCHING_PROTOCOLS => {
-                return Poll::Ready(Err(Error::Broken(SwitchedProtocols.into())));
-            }
-            _ => hop_by_hop::remove(response.headers_mut()),
-        }
-        // Else the answer of an HTTP/1.0 origin would end our client's connection.
-        *response.version_mut() = Version::HTTP_11;
-        let offer = this.offer.take().filter(|offer| !offer.is_taken());
-        if offer.is_some() && !*this.is_http_2 {
-            // The client may send its body now, or not: what comes next has no clear beginning.
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        Poll::Ready(Ok(response.map(|body| Relayed::new(body, offer))))
+            sending,
+        };
+        ResponseFuture::new(request, exchange, self.clone())
     }
 }

@@ -11,8 +11,10 @@
 //! An origin that knows nothing of `Expect` would wait for the body for ever, as we for its word. So
 //! after [`PATIENCE`] the body is asked for all the same.
 
+use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ use pin_project_lite::pin_project;
 use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep};
 
+use super::connection::Held;
 use super::error::{BodyBroke, BoxError, NotAskedFor};
 
 /// How long the origin may take to say whether it wants a body.
@@ -38,18 +41,23 @@ pin_project! {
         #[pin]
         body: B,
         gate: Option<Gate>,
+        _sending: Option<Arc<()>>,
     }
 }
 
-pin_project! {
-    /// The body of the origin's answer.
-    #[derive(Debug)]
-    pub struct Relayed {
-        #[pin]
-        body: Incoming,
-        // Held until the answer is over, if the client's body was not asked for.
-        offer: Option<Offer>,
-    }
+/// Tells whether a body is still being sent.
+pub(super) struct Sending(Arc<()>);
+
+/// The body of the origin's answer.
+pub struct Relayed {
+    body: Incoming,
+    /// The connection that it is read from, unless that goes on by itself.
+    held: Option<Box<dyn Held>>,
+    ended: bool,
+    /// Why it broke off, until what came before is on its way.
+    failed: Option<hyper::Error>,
+    /// Held until the answer is over, if the client's body was not asked for.
+    _offer: Option<Offer>,
 }
 
 /// Keeps a body from being polled before it is asked for. Boxed: few requests have one.
@@ -78,17 +86,31 @@ fn expects_continue(headers: &HeaderMap) -> bool {
 // === impl Outgoing ===
 
 impl<B: Body> Outgoing<B> {
-    /// The body of a request with `headers`; and, if the origin is to be asked whether it wants it,
-    /// the offer.
-    pub(super) fn new(body: B, headers: &HeaderMap) -> (Self, Option<Offer>) {
-        if body.is_end_stream() || !expects_continue(headers) {
-            return (Self { body, gate: None }, None);
+    /// The body of a request with `headers`, what tells of its end, if it has not ended yet; and, if
+    /// the origin is to be asked whether it wants it, the offer.
+    pub(super) fn new(body: B, headers: &HeaderMap) -> (Self, Option<Sending>, Option<Offer>) {
+        if body.is_end_stream() {
+            let outgoing = Self {
+                body,
+                gate: None,
+                _sending: None,
+            };
+            return (outgoing, None, None);
+        }
+        let sending = Arc::new(());
+        let mut outgoing = Self {
+            body,
+            gate: None,
+            _sending: Some(Arc::clone(&sending)),
+        };
+        let sending = Some(Sending(sending));
+        if !expects_continue(headers) {
+            return (outgoing, sending, None);
         }
         let (offer, asked) = mpsc::channel(1);
         let patience = sleep(PATIENCE);
-        let gate = Gate(Box::pin(Waiting { asked, patience }));
-        let gate = Some(gate);
-        (Self { body, gate }, Some(Offer(offer)))
+        outgoing.gate = Some(Gate(Box::pin(Waiting { asked, patience })));
+        (outgoing, sending, Some(Offer(offer)))
     }
 }
 
@@ -125,12 +147,43 @@ where
     }
 }
 
+// === impl Sending ===
+
+impl Sending {
+    /// Whether all of it was sent, or nothing more will be.
+    pub(super) fn is_over(&self) -> bool {
+        // Hyper drops a body when it has done with it.
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
 // === impl Relayed ===
 
 impl Relayed {
-    /// `body`, with the offer if the origin has not taken it.
-    pub(super) const fn new(body: Incoming, offer: Option<Offer>) -> Self {
-        Self { body, offer }
+    /// `body`, the connection that it is read from, and the offer if the origin has not taken it.
+    pub(super) fn new(body: Incoming, held: Option<Box<dyn Held>>, offer: Option<Offer>) -> Self {
+        Self {
+            body,
+            held,
+            ended: false,
+            failed: None,
+            _offer: offer,
+        }
+    }
+
+    /// What has come.
+    fn poll_body(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let body = Pin::new(&mut self.body);
+        match &self.held {
+            // Nothing comes but what the connection brings, and that is polled by us.
+            Some(held) => held
+                .bell()
+                .hushed(|| body.poll_frame(&mut Context::from_waker(Waker::noop()))),
+            None => body.poll_frame(context),
+        }
     }
 }
 
@@ -139,10 +192,32 @@ impl Body for Relayed {
     type Error = hyper::Error;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.project().body.poll_frame(cx)
+        let this = &mut *self;
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let mut frame = this.poll_body(context);
+        if frame.is_pending()
+            && let Some(held) = &mut this.held
+        {
+            if held.poll(context).is_ready() {
+                this.held = None;
+            }
+            frame = this.poll_body(context);
+        }
+        let frame = ready!(frame);
+        if let Some(Err(error)) = frame {
+            // Hyper drops what it has not written when it hears of it. So it may write first.
+            this.failed = Some(error);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // Nobody asks again after trailers.
+        this.ended = !matches!(&frame, Some(Ok(frame)) if frame.is_data());
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -151,6 +226,20 @@ impl Body for Relayed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        if self.ended || self.body.is_end_stream() {
+            self.held.take().map(Held::release);
+        }
+    }
+}
+
+impl fmt::Debug for Relayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.body.fmt(f)
     }
 }
 

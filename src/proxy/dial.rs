@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::net::{TcpStream, UnixStream};
@@ -77,7 +76,7 @@ impl Dial {
 }
 
 impl Service<Uri> for Dial {
-    type Response = TokioIo<Link>;
+    type Response = Link;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -96,7 +95,7 @@ impl Service<Uri> for Dial {
         let connecting = tokio::time::timeout(self.timeout, connecting);
         Box::pin(async move {
             match connecting.await {
-                Ok(connected) => connected.map(TokioIo::new),
+                Ok(connected) => connected,
                 Err(_) => Err(ConnectTimeout.into()),
             }
         })

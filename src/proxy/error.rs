@@ -2,8 +2,6 @@
 
 use std::error::Error as StdError;
 
-use hyper_util::client::legacy;
-
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why there is no answer of the origin's.
@@ -79,21 +77,21 @@ impl Error {
         }
     }
 
-    pub(super) fn classify(error: legacy::Error) -> Self {
-        if source::<ConnectTimeout>(&error).is_some() {
+    /// Of a connection that could not be made.
+    pub(super) fn of_dialling(error: BoxError) -> Self {
+        if error.is::<ConnectTimeout>() {
             Self::ConnectTimeout
-        } else if source::<BodyBroke>(&error).is_some() {
+        } else {
+            Self::Connect(error)
+        }
+    }
+
+    /// Of a request that was sent, in part at least.
+    pub(super) fn classify(error: hyper::Error) -> Self {
+        if source::<BodyBroke>(&error).is_some() {
             Self::ClientBody(error.into())
-        } else if error.is_connect() || was_never_started(&error) {
-            Self::Connect(error.into())
         } else {
             Self::Broken(error.into())
         }
     }
-}
-
-/// Hyper calls a request cancelled when its connection ended before it had begun to write it. For
-/// one that came from the pool the client has tried another; this is for a fresh one.
-fn was_never_started(error: &legacy::Error) -> bool {
-    source::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
 }

@@ -18,7 +18,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep};
@@ -131,13 +130,6 @@ impl Link {
             Made::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
             Made::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
-    }
-}
-
-/// Nothing to tell: what hyper would say of it, it would put into every response.
-impl Connection for Link {
-    fn connected(&self) -> Connected {
-        Connected::new()
     }
 }
 
