@@ -154,10 +154,8 @@ fn serve(config: &Config) -> anyhow::Result<()> {
     let names = std::env::var_os("LISTEN_FDNAMES");
     let inherited = Inherited::take(names.as_deref().and_then(OsStr::to_str))
         .context("the sockets that systemd passed cannot be used")?;
-    let runtime = Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context(NO_RUNTIME)?;
+    // For administrators and signals; those who serve clients have runtimes of their own.
+    let runtime = small_runtime()?;
     let served = runtime.block_on(async {
         let shutdown = shutdown()?;
         let mut hangup = signal(SignalKind::hangup()).context(NO_SIGNALS)?;

@@ -19,6 +19,7 @@ mod front;
 mod listen;
 mod operation;
 mod ready;
+mod workers;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::listen::socket::Socket;
 pub use self::listen::tls::Error as CertificateError;
 use self::listen::tls::{self, Certificates};
 use self::listen::{Listener, Stage};
+use self::workers::Workers;
 use crate::admin::{self, Admin};
 use crate::audit::seal;
 use crate::config::{Address, Config, Listen, Tls};
@@ -158,12 +160,18 @@ impl Server {
             admin.spawn(serving.with_graceful_shutdown(ends).into_future());
         }
 
-        let shared = assemble::shared(&config, guard.layer(forward), metrics);
         let (stage, stages) = watch::channel(Stage::Serving);
-        let mut serving = JoinSet::new();
+        let mut workers = Workers::new(stages.clone());
+        let crowd = assemble::crowd(&config, &metrics);
+        for _ in 0..config.server.workers().get() {
+            let service = guard.layer(forward.apart());
+            let shared = assemble::shared(&config, service, &crowd, metrics.clone());
+            workers.start(&listeners, |listener| {
+                listen::serve(listener, Arc::clone(&shared), stages.clone())
+            })?;
+        }
         for listener in listeners {
             tracing::info!("listening for clients on {}", listener.socket.address());
-            serving.spawn(listen::serve(listener, Arc::clone(&shared), stages.clone()));
         }
         notify(sd_notify::NotifyState::Ready);
 
@@ -172,16 +180,22 @@ impl Server {
         // First red, then deaf: a load balancer that asks just now goes elsewhere.
         let _ = stop.send(true);
         let _ = stage.send(Stage::Draining);
-        let all_ended = async { while serving.join_next().await.is_some() {} };
-        if timeout(config.server.drain, all_ended).await.is_err() {
+        crowd.drain();
+        if timeout(config.server.drain, workers.closed())
+            .await
+            .is_err()
+        {
             tracing::warn!(
-                connections = shared.open(),
+                connections = crowd.len(),
                 "cut what was still open at the end of server.drain"
             );
-            serving.shutdown().await;
+            let _ = stage.send(Stage::Cut);
+            workers.cut().await;
         }
         // Guarded writes go on without their clients; each has a deadline of its own.
         guard.idle().await;
+        let _ = stage.send(Stage::Over);
+        workers.join();
         operation::stopped(&audit).await;
         audit.stop(LAST_WORDS).await;
         let _ = end_admin.send(true);

@@ -1,7 +1,9 @@
 //! `[server]`: where the gateway listens, and whom it believes.
 
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::str::FromStr;
+use std::thread;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -48,6 +50,9 @@ pub struct Server {
     /// How long open requests may take to end at shutdown.
     #[serde(with = "crate::duration")]
     pub drain: Duration,
+    /// How many threads serve clients; `None` for as many as there are cores, see
+    /// [`workers`](Self::workers).
+    pub workers: Option<NonZero<usize>>,
     /// The field that carries the request id.
     #[serde(deserialize_with = "request_id")]
     pub request_id: HeaderName,
@@ -72,8 +77,21 @@ impl Default for Server {
             ],
             // Long enough for any write, and for most uploads; a long poll is cut, and asked again.
             drain: Duration::from_secs(30),
+            workers: None,
             request_id: HeaderName::from_static("x-request-id"),
         }
+    }
+}
+
+impl Server {
+    /// How many threads serve clients: as configured, or else as many as this process may use cores, and
+    /// no more than eight; no homeserver answers what they could take on.
+    #[must_use]
+    pub fn workers(&self) -> NonZero<usize> {
+        const ENOUGH: NonZero<usize> = NonZero::new(8).expect("not zero");
+        self.workers.unwrap_or_else(|| {
+            thread::available_parallelism().map_or(NonZero::<usize>::MIN, |cores| cores.min(ENOUGH))
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use super::alarm::Alarm;
 use super::error::Error;
 use super::front::Front;
 use super::listen::body::ClientBody;
+use super::listen::crowd::Crowd;
 use super::listen::metrics::Metrics;
 use super::listen::pace::Pace;
 use super::listen::{Limits, Peer, Shared};
@@ -138,15 +139,24 @@ pub(super) fn guard(
         .never_sent(proxy::Error::never_sent)
 }
 
-/// What all listeners share: what a connection's requests go through.
-pub(super) fn shared<S>(config: &Config, service: S, metrics: Metrics) -> Arc<Shared<Front<S>>>
+/// All clients' connections.
+pub(super) fn crowd(config: &Config, metrics: &Metrics) -> Arc<Crowd> {
+    Crowd::new(config.limits.connections, metrics.clone())
+}
+
+/// What all listeners of a worker share: what a connection's requests go through.
+pub(super) fn shared<S>(
+    config: &Config,
+    service: S,
+    crowd: &Arc<Crowd>,
+    metrics: Metrics,
+) -> Arc<Shared<Front<S>>>
 where
     S: Clone + Send + Sync + 'static,
 {
     let server = &config.server;
     let trusted: Arc<[_]> = server.trusted_proxies.iter().map(|it| it.0).collect();
     let limits = Limits {
-        connections: config.limits.connections,
         fields: config.limits.fields,
         heads: config.limits.heads,
     };
@@ -171,5 +181,6 @@ where
             alarm: alarm.clone(),
         }
     };
-    Arc::new(Shared::new(Box::new(make), limits, trusted, metrics))
+    let (make, crowd) = (Box::new(make), Arc::clone(crowd));
+    Arc::new(Shared::new(make, limits, trusted, crowd, metrics))
 }

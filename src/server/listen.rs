@@ -22,7 +22,7 @@
 mod accept;
 pub(super) mod body;
 mod connection;
-mod crowd;
+pub(super) mod crowd;
 pub(super) mod inherit;
 mod line;
 pub(super) mod metrics;
@@ -71,8 +71,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How much is taken on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Connections at once.
-    pub(super) connections: usize,
     /// Field lines of a head.
     pub(super) fields: usize,
     /// Bytes of a head.
@@ -80,12 +78,16 @@ pub(super) struct Limits {
 }
 
 /// Whether there is to be more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// Connections are accepted.
     Serving,
     /// What is open ends.
     Draining,
+    /// What is open is dropped.
+    Cut,
+    /// Nothing is left to do.
+    Over,
 }
 
 /// A place where clients come in.
@@ -110,7 +112,7 @@ pub(super) struct Peer {
 /// Makes the service of one connection.
 pub(super) type Make<S> = Box<dyn Fn(Peer, &Arc<Pace>) -> S + Send + Sync>;
 
-/// What all listeners share.
+/// What all listeners of a worker share.
 pub(super) struct Shared<S> {
     make: Make<S>,
     http: Http,
@@ -120,6 +122,19 @@ pub(super) struct Shared<S> {
     metrics: Metrics,
 }
 
+// === impl Listener ===
+
+impl Listener {
+    /// Another at the same socket, for the runtime that it is called on.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        Ok(Self {
+            socket: self.socket.again()?,
+            certificates: self.certificates.clone(),
+            proxy_protocol: self.proxy_protocol,
+        })
+    }
+}
+
 // === impl Shared ===
 
 impl<S> Shared<S> {
@@ -127,20 +142,16 @@ impl<S> Shared<S> {
         make: Make<S>,
         limits: Limits,
         trusted: Arc<[IpNet]>,
+        crowd: Arc<Crowd>,
         metrics: Metrics,
     ) -> Self {
         Self {
             make,
             http: Http::new(limits),
-            crowd: Crowd::new(limits.connections, metrics.clone()),
+            crowd,
             trusted,
             metrics,
         }
-    }
-
-    /// How many connections are open.
-    pub(super) fn open(&self) -> usize {
-        self.crowd.len()
     }
 }
 
@@ -171,21 +182,20 @@ pub(super) async fn serve<S, B>(
         proxy_protocol,
     };
     let door = Arc::new(door);
-    let told = stage.clone();
     let mut acceptor = Acceptor::new(socket, Arc::clone(&shared.crowd), shared.metrics.clone());
     loop {
         tokio::select! {
             _ = stage.wait_for(|stage| *stage != Stage::Serving) => break,
             (wire, peer, member) = acceptor.accept() => {
                 let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
-                connections.spawn(connection(wire, peer, member, shared, door, told.clone()));
+                connections.spawn(connection(wire, peer, member, shared, door));
             }
             Some(ended) = connections.join_next() => log_panic(ended),
         }
     }
     while let Some((wire, peer, member)) = acceptor.left_over().await {
         let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
-        connections.spawn(connection(wire, peer, member, shared, door, told.clone()));
+        connections.spawn(connection(wire, peer, member, shared, door));
     }
     drop(acceptor);
     while let Some(ended) = connections.join_next().await {
@@ -206,7 +216,6 @@ async fn connection<S, B>(
     member: Member,
     shared: Arc<Shared<S>>,
     door: Arc<Door>,
-    stage: watch::Receiver<Stage>,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Future: Send + 'static,
@@ -217,16 +226,12 @@ async fn connection<S, B>(
     let pace = member.pace();
     let entered = tokio::select! {
         entered = door.enter(wire, peer, &shared.trusted) => entered,
-        () = pace.leave() => return,
-        () = connection::last_chance(stage.clone()) => return,
+        () = pace.dismissed() => return,
     };
     match entered {
         Ok((stream, peer, protocol)) => {
             let service = (shared.make)(peer, pace);
-            shared
-                .http
-                .serve(stream, protocol, service, pace, stage)
-                .await;
+            shared.http.serve(stream, protocol, service, pace).await;
         }
         Err(error) => tracing::debug!(error = &error as &dyn StdError, "a connection was refused"),
     }

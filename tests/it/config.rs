@@ -76,6 +76,7 @@ fn the_sample_names_every_key() {
         .replace("# password_file", "password_file")
         .replace("# ca_file", "ca_file")
         .replace("# durability", "durability")
+        .replace("# workers", "workers")
         .replace("\n# name =", "\nname =")
         .replace("\n# key_file =", "\nkey_file =")
         .replace("\n# file =", "\nfile =")

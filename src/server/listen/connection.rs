@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::error::Error as StdError;
-use std::future::pending;
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,15 +16,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tower_service::Service;
 
+use super::Limits;
 use super::line::{Line, Stream};
-use super::pace::Pace;
+use super::pace::{LAST_CHANCE, Pace};
 use super::streams::Streams;
 use super::wire::Rewound;
-use super::{Limits, Stage};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -37,10 +37,6 @@ pub(super) const FIRST_HEAD: Duration = Duration::from_secs(15);
 /// Above the minute for which nginx keeps an unused connection to us by default: so the closing is
 /// nginx's, and no request of nginx's meets ours.
 const IDLE: Duration = Duration::from_secs(75);
-
-/// How long, at shutdown, a connection without a request may still bring one: the client's next
-/// request is often on its way, and its answer says that it is the last.
-const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// How long a connection that was told to close may take for it.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -104,8 +100,8 @@ impl Http {
     pub(super) fn new(limits: Limits) -> Self {
         let mut one = http1::Builder::new();
         // `Date` is the origin's business: what is relayed without one goes out without one.
-        one.timer(TokioTimer::new())
-            .header_read_timeout(IDLE)
+        // Heads are waited for by [`speak`], with one timer for a connection instead of one for each.
+        one.header_read_timeout(None)
             .auto_date_header(false)
             .max_headers(limits.fields)
             .max_header_size(limits.heads)
@@ -133,7 +129,6 @@ impl Http {
         protocol: Option<Protocol>,
         service: S,
         pace: &Arc<Pace>,
-        stage: watch::Receiver<Stage>,
     ) where
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
         S::Future: Send + 'static,
@@ -148,8 +143,7 @@ impl Http {
                 tokio::select! {
                     told = tell(stream) => told,
                     () = sleep_until(first_head) => Err(io::ErrorKind::TimedOut.into()),
-                    () = pace.leave() => return,
-                    () = last_chance(stage.clone()) => return,
+                    () = pace.dismissed() => return,
                 }
             }
         };
@@ -165,7 +159,7 @@ impl Http {
         match protocol {
             Protocol::Http1 => {
                 let speaking = self.one.serve_connection(line, service).with_upgrades();
-                speak(speaking, protocol, first_head, pace, stage.clone()).await;
+                speak(speaking, protocol, first_head, pace).await;
                 if let Some(tunnel) = pace.tunnel() {
                     let _busy = pace.busy();
                     tunnel.await;
@@ -173,46 +167,60 @@ impl Http {
             }
             Protocol::Http2 => {
                 let speaking = self.two.serve_connection(line, service);
-                speak(speaking, protocol, first_head, pace, stage).await;
+                speak(speaking, protocol, first_head, pace).await;
             }
         }
     }
 }
 
-/// Ends when a connection that has not brought a request yet need not be waited for any more.
-pub(super) async fn last_chance(mut stage: watch::Receiver<Stage>) {
-    let _ = stage.wait_for(|stage| *stage != Stage::Serving).await;
-    sleep(LAST_CHANCE).await;
+/// What a connection is to be looked at for.
+enum Event {
+    Ended(hyper::Result<()>),
+    Leave,
+    Drain,
+    Time,
 }
 
 /// Drives one connection, and ends it when it is time.
-async fn speak(
-    speaking: impl Speaking,
-    protocol: Protocol,
-    first_head: Instant,
-    pace: &Pace,
-    mut stage: watch::Receiver<Stage>,
-) {
+async fn speak(speaking: impl Speaking, protocol: Protocol, first_head: Instant, pace: &Pace) {
     let mut speaking = pin!(speaking);
     // When to look again whether anything is to be done; `None` is never.
     let mut look = Some(first_head);
-    let mut end = None;
+    let mut end: Option<Instant> = None;
+    let mut is_told = false;
+    let mut timer = pin!(sleep_until(first_head));
     loop {
-        let timer = async {
-            match end.or(look) {
-                Some(at) => sleep_until(at).await,
-                None => pending().await,
+        let until = end.or(look);
+        if let Some(until) = until
+            && timer.deadline() != until
+        {
+            timer.as_mut().reset(until);
+        }
+        let event = poll_fn(|context| {
+            if let Poll::Ready(ended) = speaking.as_mut().poll(context) {
+                return Poll::Ready(Event::Ended(ended));
             }
-        };
-        tokio::select! {
-            biased;
-            ended = speaking.as_mut() => {
+            pace.wake(context);
+            if pace.is_leaving() && !is_told && end.is_none() {
+                return Poll::Ready(Event::Leave);
+            }
+            if pace.is_draining() && !pace.is_closing() {
+                return Poll::Ready(Event::Drain);
+            }
+            if until.is_some() && timer.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Event::Time);
+            }
+            Poll::Pending
+        });
+        match event.await {
+            Event::Ended(ended) => {
                 if let Err(error) = ended {
                     tracing::debug!(error = &error as &dyn StdError, "a connection broke");
                 }
                 return;
             }
-            () = pace.leave(), if end.is_none() => {
+            Event::Leave => {
+                is_told = true;
                 // Perhaps a request has come meanwhile: then this is its last. Else it ends now: half a
                 // head, or a client that does not answer, must not keep its place from others.
                 speaking.as_mut().say_goodbye();
@@ -222,7 +230,7 @@ async fn speak(
                 };
                 end = pace.waits_since().map(|_| Instant::now() + farewell);
             }
-            _ = stage.wait_for(|stage| *stage != Stage::Serving), if !pace.is_closing() => {
+            Event::Drain => {
                 pace.close();
                 // In HTTP/1.1 the answer to the next request says so.
                 if protocol == Protocol::Http2 {
@@ -230,7 +238,7 @@ async fn speak(
                 }
                 look = Some(Instant::now() + LAST_CHANCE);
             }
-            () = timer => {
+            Event::Time => {
                 if !pace.has_asked() || (end.is_some() && pace.waits_since().is_some()) {
                     return;
                 }
@@ -246,8 +254,7 @@ async fn speak(
                         speaking.as_mut().say_goodbye();
                         None
                     }
-                    // hyper looks after it.
-                    (Protocol::Http1, _) => None,
+                    (Protocol::Http1, Some(idle)) if idle >= IDLE => return,
                     (Protocol::Http2, None) if is_last => Some(Instant::now() + LAST_CHANCE),
                     (Protocol::Http2, Some(_)) if is_last => {
                         // It has been told; whoever does not answer is not waited for.
@@ -259,7 +266,7 @@ async fn speak(
                         end = Some(Instant::now() + FAREWELL);
                         None
                     }
-                    (Protocol::Http2, idle) => {
+                    (_, idle) => {
                         Some(Instant::now() + IDLE.saturating_sub(idle.unwrap_or_default()))
                     }
                 };

@@ -5,7 +5,7 @@
 //! way stays.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,11 +26,13 @@ const SHARE: usize = 100;
 const WELCOME: Duration = Duration::from_millis(250);
 
 /// Everybody.
-pub(super) struct Crowd {
+pub(in crate::server) struct Crowd {
     limit: usize,
     /// Of the requests: as many as connections, so that those who have several take nobody's place.
     load: Arc<Load>,
     members: Mutex<HashMap<u64, Arc<Pace>>>,
+    /// Changed with the members locked: nobody comes in between who is not told.
+    draining: AtomicBool,
     next: AtomicU64,
     left: Notify,
     full: Alarm,
@@ -47,11 +49,12 @@ pub(super) struct Member {
 // === impl Crowd ===
 
 impl Crowd {
-    pub(super) fn new(limit: usize, metrics: Metrics) -> Arc<Self> {
+    pub(in crate::server) fn new(limit: usize, metrics: Metrics) -> Arc<Self> {
         Arc::new(Self {
             limit,
             load: Load::new(limit),
             members: Mutex::default(),
+            draining: AtomicBool::new(false),
             next: AtomicU64::new(0),
             left: Notify::new(),
             full: Alarm::new(),
@@ -59,8 +62,15 @@ impl Crowd {
         })
     }
 
+    /// Tells everybody, and whoever still comes, that the gateway drains.
+    pub(in crate::server) fn drain(&self) {
+        let members = self.members();
+        self.draining.store(true, Ordering::Relaxed);
+        members.values().for_each(|pace| pace.drain());
+    }
+
     /// How many are there.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::server) fn len(&self) -> usize {
         self.members().len()
     }
 
@@ -89,6 +99,9 @@ impl Crowd {
         (members.len() < self.limit).then(|| {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let pace = Pace::new(&self.load);
+            if self.draining.load(Ordering::Relaxed) {
+                pace.drain();
+            }
             members.insert(number, Arc::clone(&pace));
             self.metrics.connections.inc();
             Member {

@@ -3,13 +3,19 @@
 //! Shared by the connection's task, its line, its bodies, and the crowd, which looks for the one that
 //! waits longest when there is no room.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use atomic_waker::AtomicWaker;
 use futures_core::future::BoxFuture;
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How long, at shutdown, a connection without a request may still bring one: the client's next
+/// request is often on its way, and its answer says that it is the last.
+pub(super) const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// How many requests are under way on all connections, and how many may be.
 pub(super) struct Load {
@@ -37,7 +43,10 @@ pub(in crate::server) struct Pace {
     closing: AtomicBool,
     tunnelled: AtomicBool,
     leaving: AtomicBool,
-    told_to_leave: Notify,
+    draining: AtomicBool,
+    /// The connection's task, which looks whether it is to leave or the gateway drains. That it has to
+    /// look at something else it would be told by another waker.
+    task: AtomicWaker,
     tunnel: Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
@@ -76,7 +85,8 @@ impl Pace {
             closing: AtomicBool::new(false),
             tunnelled: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
-            told_to_leave: Notify::new(),
+            draining: AtomicBool::new(false),
+            task: AtomicWaker::new(),
             tunnel: Mutex::new(None),
         })
     }
@@ -108,17 +118,45 @@ impl Pace {
     /// Asks the connection's task to close it, if it still waits.
     pub(super) fn tell_to_leave(&self) {
         if !self.leaving.swap(true, Ordering::Relaxed) {
-            self.told_to_leave.notify_one();
+            self.task.wake();
         }
+    }
+
+    /// Says that the gateway drains.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.task.wake();
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
     }
 
-    /// Ends when the connection is to be closed.
-    pub(super) async fn leave(&self) {
-        self.told_to_leave.notified().await;
+    /// Wakes the task of `context` when it is to leave, or the gateway drains. Look afterwards.
+    pub(super) fn wake(&self, context: &Context<'_>) {
+        self.task.register(context.waker());
+    }
+
+    /// Ends when a connection that has not brought a request yet need not be waited for any more.
+    pub(super) async fn dismissed(&self) {
+        self.told(|| self.is_leaving() || self.is_draining()).await;
+        let _ = timeout(LAST_CHANCE, self.told(|| self.is_leaving())).await;
+    }
+
+    async fn told(&self, what: impl Fn() -> bool) {
+        poll_fn(|context| {
+            self.wake(context);
+            if what() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     /// From now on answers say that no further request is wanted.

@@ -11,6 +11,7 @@ mod file;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::Listener;
@@ -51,8 +52,8 @@ pub(crate) struct Socket {
     /// As it is written in the configuration.
     address: String,
     inherited: bool,
-    /// The file of a unix socket that we made: gone when the socket is.
-    _file: Option<SocketFile>,
+    /// The file of a unix socket that we made: gone when the last at this socket is.
+    file: Option<Arc<SocketFile>>,
 }
 
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl Socket {
                     // The kernel remembers the name that the file had first.
                     address: address.to_string(),
                     inherited: false,
-                    _file: Some(file),
+                    file: Some(Arc::new(file)),
                 }])
             }
             config::Address::Inherited(name) => {
@@ -142,7 +143,7 @@ impl Socket {
             address: socket.local_addr()?.to_string(),
             kind: Kind::Tcp(socket),
             inherited: false,
-            _file: None,
+            file: None,
         })
     }
 
@@ -160,10 +161,35 @@ impl Socket {
                 address: kind.address()?,
                 kind,
                 inherited: true,
-                _file: None,
+                file: None,
             })
         });
         Some(socket)
+    }
+
+    /// Another at the same socket, for the runtime that it is called on: whoever accepts first has the
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// For want of descriptors.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        let kind = match &self.kind {
+            Kind::Tcp(socket) => {
+                let again = SockRef::from(socket).try_clone()?;
+                Kind::Tcp(TcpListener::from_std(again.into())?)
+            }
+            Kind::Unix(socket) => {
+                let again = SockRef::from(socket).try_clone()?;
+                Kind::Unix(UnixListener::from_std(again.into())?)
+            }
+        };
+        Ok(Self {
+            kind,
+            address: self.address.clone(),
+            inherited: self.inherited,
+            file: self.file.clone(),
+        })
     }
 
     /// The next connection, with the address of its other end; there is none on a unix socket. May be

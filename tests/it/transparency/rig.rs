@@ -1,6 +1,7 @@
 //! The whole real gateway in this process, on free ports; and raw clients for it.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -132,6 +133,8 @@ impl Gateway {
         config.server.admin_listen = free();
         config.server.trusted_proxies = Vec::new();
         config.server.drain = DRAIN;
+        // On the runtime of the test, whose clock can be stopped.
+        config.server.workers = NonZero::new(1);
         config.origin.url = Some(format!("http://{origin}"));
         config.origin.connect_timeout = PATIENCE;
         config.database.url = format!("sqlite:{}/audit.db", folder.path().display()).into();
