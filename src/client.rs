@@ -94,6 +94,14 @@ fn parse(entry: &[u8]) -> Option<(IpAddr, &str)> {
     Some((address.to_canonical(), text))
 }
 
+// === impl RequestId ===
+
+impl From<&str> for RequestId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
+    }
+}
+
 // === impl Client ===
 
 impl Client {

@@ -129,6 +129,12 @@ pin_project! {
     }
 }
 
+/// Whether a guard does more with `request` than to pass it on. Then it reads what the extensions say of
+/// the [`Client`](crate::client::Client), and of the [`RequestId`](crate::client::RequestId).
+pub fn is_guarded<B>(request: &Request<B>) -> bool {
+    route::recognise(request.method(), request.uri().path()).is_some()
+}
+
 // === impl Config ===
 
 impl Default for Config {

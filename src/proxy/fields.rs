@@ -39,14 +39,13 @@ const REQUEST_ID_LIMIT: usize = 128;
 /// The connection that a request came on, and what of it we believe.
 #[derive(Clone, Debug)]
 pub struct Hop {
-    /// The other end; `None` on a unix socket.
-    pub peer: Option<IpAddr>,
-    /// What the listener speaks.
-    pub scheme: Scheme,
-    /// Whose `X-Forwarded-*` fields are believed. A unix socket's always are.
-    pub trusted: Arc<[IpNet]>,
-    /// The field that carries the request id.
-    pub request_id: HeaderName,
+    peer: Option<IpAddr>,
+    scheme: Scheme,
+    trusted: Arc<[IpNet]>,
+    request_id: HeaderName,
+    /// The client, if its requests say nothing of others; and what the origin is told of it.
+    client: Client,
+    forwarded_for: Option<HeaderValue>,
 }
 
 /// What a listener speaks.
@@ -81,31 +80,56 @@ pub enum Malformed {
     TransferEncoding,
 }
 
+/// Which fields a head has of those that few have. It is gone through once, not once for each of them.
+#[derive(Clone, Copy, Default)]
+struct Present {
+    hop_by_hop: bool,
+    forwarded: bool,
+}
+
 /// Makes `request` what the guard looks at and the origin gets; see the module's promise.
 ///
 /// The target becomes origin-form with its path and query untouched, hop-by-hop fields are removed,
-/// the client resolved, and the forwarding fields set. [`Client`] and [`RequestId`] are put into the
-/// request's extensions.
+/// the client resolved, and the forwarding fields set. Whoever passes the request on to a guard that
+/// will look at it says before where it came from: [`note`].
 ///
 /// # Errors
 ///
 /// If the request is one that RFC 9112 or RFC 9113 wants answered with 400; `request` is then half done, and
 /// good for nothing but that answer.
-pub fn prepare<B>(request: &mut Request<B>, hop: &Hop) -> Result<(), Malformed> {
+pub fn prepare<B>(request: &mut Request<B>, hop: &Hop) -> Result<Client, Malformed> {
     target::settle(request)?;
-    if hop_by_hop::framing(request.headers()) == Framing::Odd {
-        return Err(Malformed::TransferEncoding);
-    }
     let version = request.version();
     let headers = request.headers_mut();
+    let present = Present::of(headers);
     // Before hop-by-hop fields go: else a client could name X-Forwarded-For in Connection, and pass
     // for the proxy in front of us.
-    let client = resolve(headers, hop);
-    let proto = proto(headers, hop);
-    let host = host(headers, hop);
-    let again = Again::of(headers, version);
-    hop_by_hop::remove(headers);
-    again.put_into(headers);
+    let (client, forwarded_for, proto, host) = if present.forwarded {
+        let client = resolve(headers, hop);
+        let forwarded_for = value_of(&client);
+        (
+            client,
+            forwarded_for,
+            proto(headers, hop),
+            host(headers, hop),
+        )
+    } else {
+        let (client, forwarded_for) = (hop.client.clone(), hop.forwarded_for.clone());
+        (
+            client,
+            forwarded_for,
+            hop.scheme.value(),
+            headers.get(HOST).cloned(),
+        )
+    };
+    if present.hop_by_hop {
+        if hop_by_hop::framing(headers) == Framing::Odd {
+            return Err(Malformed::TransferEncoding);
+        }
+        let again = Again::of(headers, version);
+        hop_by_hop::remove(headers);
+        again.put_into(headers);
+    }
     // > A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that
     // > expectation.
     //
@@ -113,19 +137,25 @@ pub fn prepare<B>(request: &mut Request<B>, hop: &Hop) -> Result<(), Malformed> 
     if version == Version::HTTP_10 {
         headers.remove(EXPECT);
     }
-    set(
-        headers,
-        X_FORWARDED_FOR,
-        client
-            .forwarded_for()
-            .and_then(|value| value.try_into().ok()),
-    );
+    set(headers, X_FORWARDED_FOR, forwarded_for);
     set(headers, X_FORWARDED_PROTO, Some(proto));
     set(headers, X_FORWARDED_HOST, host);
-    let request_id = request_id(headers, &hop.request_id);
-    request.extensions_mut().insert(client);
-    request.extensions_mut().insert(request_id);
-    Ok(())
+    identify(headers, &hop.request_id);
+    Ok(client)
+}
+
+/// Puts into the extensions of `request`, which [`prepare`] has been over, what a guard wants to know of
+/// it: `client`, and the [`RequestId`].
+pub fn note<B>(request: &mut Request<B>, client: Client, hop: &Hop) {
+    let id = request.headers().get(&hop.request_id);
+    let id = id.and_then(|id| id.to_str().ok()).map(RequestId::from);
+    let extensions = request.extensions_mut();
+    extensions.insert(client);
+    id.map(|id| extensions.insert(id));
+}
+
+fn value_of(client: &Client) -> Option<HeaderValue> {
+    client.forwarded_for()?.try_into().ok()
 }
 
 fn resolve(headers: &HeaderMap, hop: &Hop) -> Client {
@@ -174,29 +204,64 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
     }
 }
 
-/// The client's request id, if it can be searched for in a log and harms none; else a fresh one.
-fn request_id(headers: &mut HeaderMap, name: &HeaderName) -> RequestId {
+/// Leaves the client's request id, if it can be searched for in a log and harms none; else sets a fresh
+/// one.
+fn identify(headers: &mut HeaderMap, name: &HeaderName) {
     let mut lines = headers.get_all(name).iter();
-    let kept = match (lines.next(), lines.next()) {
-        (Some(id), None) => id.to_str().ok().filter(|id| is_request_id(id)),
-        _ => None,
-    };
-    if let Some(id) = kept {
-        return RequestId(id.into());
+    if let (Some(id), None) = (lines.next(), lines.next())
+        && is_request_id(id.as_bytes())
+    {
+        return;
     }
     let mut buffer = Uuid::encode_buffer();
     let id = &*Uuid::now_v7().as_hyphenated().encode_lower(&mut buffer);
     let value = HeaderValue::from_str(id).expect("a UUID is hexadecimal digits and hyphens");
     headers.insert(name, value);
-    RequestId(id.into())
 }
 
 /// `[A-Za-z0-9._~:=-]{1,128}`.
-fn is_request_id(id: &str) -> bool {
-    (1..=REQUEST_ID_LIMIT).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._~:=-".contains(&byte))
+fn is_request_id(id: &[u8]) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._~:=-".contains(byte);
+    (1..=REQUEST_ID_LIMIT).contains(&id.len()) && id.iter().all(is_allowed)
+}
+
+// === impl Hop ===
+
+impl Hop {
+    /// A connection of `peer`, `None` on a unix socket, to a listener that speaks `scheme`.
+    ///
+    /// `trusted` are those whose `X-Forwarded-*` fields are believed; a unix socket's always are.
+    /// `request_id` is the field that carries the request id.
+    #[must_use]
+    pub fn new(
+        peer: Option<IpAddr>,
+        scheme: Scheme,
+        trusted: Arc<[IpNet]>,
+        request_id: HeaderName,
+    ) -> Self {
+        let client = client::resolve(peer, std::iter::empty(), &trusted);
+        Self {
+            peer,
+            scheme,
+            trusted,
+            request_id,
+            forwarded_for: value_of(&client),
+            client,
+        }
+    }
+}
+
+// === impl Present ===
+
+impl Present {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            present.hop_by_hop |= hop_by_hop::concerns(name);
+            present.forwarded |= name.as_str().starts_with("x-forwarded-");
+        }
+        present
+    }
 }
 
 // === impl Scheme ===

@@ -166,16 +166,16 @@ where
         let nobody: Arc<[_]> = Arc::new([]);
         move |peer: Peer, pace: &Arc<Pace>| Front {
             inner: service.clone(),
-            hop: Hop {
-                peer: peer.address,
-                scheme: peer.scheme,
-                trusted: Arc::clone(if peer.may_be_believed {
+            hop: Hop::new(
+                peer.address,
+                peer.scheme,
+                Arc::clone(if peer.may_be_believed {
                     &trusted
                 } else {
                     &nobody
                 }),
-                request_id: request_id.clone(),
-            },
+                request_id.clone(),
+            ),
             fields: limits.fields,
             pace: Arc::clone(pace),
             alarm: alarm.clone(),

@@ -16,7 +16,7 @@ use tower_service::Service;
 use super::alarm::Alarm;
 use super::listen::body::{AnswerBody, ClientBody, ClientBodyError};
 use super::listen::pace::{Busy, Pace};
-use crate::guard::Replay;
+use crate::guard::{self, Replay};
 use crate::matrix::error::{ErrCode, response};
 use crate::proxy::fields::{self, Hop, Malformed};
 use crate::proxy::{self, Relayed, upgrade};
@@ -126,7 +126,16 @@ where
         } else if request.headers().len() > self.fields {
             Err(Refused::TooManyFields)
         } else {
-            fields::prepare(&mut request, &self.hop).map_err(Refused::Malformed)
+            match fields::prepare(&mut request, &self.hop) {
+                Ok(client) => {
+                    // Nobody else would look at it.
+                    if guard::is_guarded(&request) {
+                        fields::note(&mut request, client, &self.hop);
+                    }
+                    Ok(())
+                }
+                Err(malformed) => Err(Refused::Malformed(malformed)),
+            }
         };
         let kind = match prepared {
             Ok(()) => Kind::Inner {

@@ -51,8 +51,26 @@ pub(in crate::proxy) fn framing(headers: &HeaderMap) -> Framing {
     }
 }
 
+/// Whether a head with a field of this `name` has to be looked at here.
+pub(super) fn concerns(name: &HeaderName) -> bool {
+    // By text: that is a comparison, where a look into the map hashes the name first.
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
 /// Removes the fields that concern one connection only.
 pub(in crate::proxy) fn remove(headers: &mut HeaderMap) {
+    if !headers.keys().any(concerns) {
+        return;
+    }
     // > Intermediaries MUST parse a received Connection header field before a message is forwarded
     // > and, for each connection-option in this field, remove any header or trailer field(s) from
     // > the message with the same name as the connection-option
@@ -61,6 +79,8 @@ pub(in crate::proxy) fn remove(headers: &mut HeaderMap) {
     //
     // The field may come on several lines: all are read before any is removed.
     let options: Vec<HeaderName> = members(headers, &CONNECTION)
+        // What most say, and what goes anyway.
+        .filter(|option| !option.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .filter(|option| !NEVER_AN_OPTION.contains(option))
         .collect();

@@ -4,18 +4,18 @@ mod http_2;
 use http::header::HeaderMap;
 use http::{HeaderName, Request, Version};
 
-use super::{Hop, Malformed, Scheme, prepare};
+use super::{Hop, Malformed, Scheme, note, prepare};
 use crate::client::{Client, RequestId};
 
 const STRANGER: &str = "198.51.100.7";
 
 fn hop(peer: Option<&str>) -> Hop {
-    Hop {
-        peer: peer.map(|peer| peer.parse().unwrap()),
-        scheme: Scheme::Http,
-        trusted: ["127.0.0.0/8".parse().unwrap()].into(),
-        request_id: HeaderName::from_static("x-request-id"),
-    }
+    Hop::new(
+        peer.map(|peer| peer.parse().unwrap()),
+        Scheme::Http,
+        ["127.0.0.0/8".parse().unwrap()].into(),
+        HeaderName::from_static("x-request-id"),
+    )
 }
 
 fn request(target: &str, fields: &[(&str, &[u8])]) -> Request<()> {
@@ -30,7 +30,8 @@ fn request(target: &str, fields: &[(&str, &[u8])]) -> Request<()> {
 fn prepared(peer: Option<&str>, fields: &[(&str, &[u8])]) -> Request<()> {
     let fields = [&[("host", &b"example.org"[..])], fields].concat();
     let mut request = request("/", &fields);
-    prepare(&mut request, &hop(peer)).unwrap();
+    let client = prepare(&mut request, &hop(peer)).unwrap();
+    note(&mut request, client, &hop(peer));
     request
 }
 
@@ -96,7 +97,7 @@ fn a_body_in_any_other_coding_than_chunks_is_refused() {
 fn http_1_0_needs_no_host() {
     let mut request = request("/", &[]);
     *request.version_mut() = Version::HTTP_10;
-    assert_eq!(prepare(&mut request, &hop(Some(STRANGER))), Ok(()));
+    assert!(prepare(&mut request, &hop(Some(STRANGER))).is_ok());
     assert!(!request.headers().contains_key("x-forwarded-host"));
 }
 
