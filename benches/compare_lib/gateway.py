@@ -102,5 +102,5 @@ class Trail:
     def reads(self) -> int:
         """How many reads are recorded, and sealed."""
         return int(self.cluster.psql(self.name, """
-            SELECT count(*) FROM audit_record JOIN audit_leaf USING (record_id)
+            SELECT count(*) FROM audit_record JOIN audit_leaf ON record_id = id
             WHERE kind = 'exchange' AND action = 'read'"""))

@@ -37,16 +37,18 @@ class Load:
     p99: float = 0.0
 
 
-def wrk(folder: Path, url: str, target: str, seconds: float, smallest: int, close: bool = False) -> Load:
-    """As fast as it goes, on `CONNECTIONS` connections, or with `close` on one for each request.
+def wrk(folder: Path, url: str, target: str, seconds: float, smallest: int, close: bool = False,
+        preload: Path | None = None) -> Load:
+    """As fast as it goes, on `CONNECTIONS` connections, or with `close` on a new one for each request.
 
-    An answer has at least `smallest` bytes.
+    An answer has at least `smallest` bytes. `preload` is loaded into wrk.
     """
     script, output = folder / "wrk.lua", folder / "wrk.txt"
     script.write_text(SCRIPT)
     output.unlink(missing_ok=True)
+    loaded = [] if preload is None else ["env", f"LD_PRELOAD={preload}"]
     fields = dict(content.FIELDS, **({"Connection": "close"} if close else {}))
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--timeout", "10s", "-s", str(script)]
+    command = [*loaded, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--timeout", "10s", "-s", str(script)]
     for name, value in fields.items():
         command += ["-H", f"{name}: {value}"]
     with Process([*command, url + target], output) as child:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from . import content
 from .bench import in_turn
 from .load import CONNECTIONS, H2_CONNECTIONS, H2_STREAMS, Load, h2load, wrk
@@ -28,8 +30,9 @@ class Requests(Measure):
     def rows(self) -> list[Row]:
         return [compared(self.figures, "cpu", self.title, " µs", 1e6, self.limit)]
 
-    def wrk(self, url: str, close: bool) -> Load:
-        return wrk(self.bench.folder, url, content.SMALL, self.bench.effort.seconds, SMALLEST, close)
+    def wrk(self, url: str, close: bool, preload: Path | None = None) -> Load:
+        seconds = self.bench.effort.seconds
+        return wrk(self.bench.folder, url, content.SMALL, seconds, SMALLEST, close, preload)
 
 
 class New(Requests):
@@ -48,21 +51,3 @@ class Http2(Requests):
 
     def load(self, proxy: Proxy) -> Load:
         return h2load(self.bench.folder, proxy.http2, content.SMALL, self.bench.effort.h2_requests, SMALLEST)
-
-
-class Tls(Requests):
-    word = "tls"
-    title = "TLS from the client, keep-alive: CPU per request"
-    limit = 1.1
-
-    def load(self, proxy: Proxy) -> Load:
-        return self.wrk(f"https://127.0.0.1:{proxy.https}", close=False)
-
-
-class TlsNew(Requests):
-    word = "tls"
-    title = "TLS from the client, new connection per request: CPU"
-    limit = 1.1
-
-    def load(self, proxy: Proxy) -> Load:
-        return self.wrk(f"https://127.0.0.1:{proxy.https}", close=True)
