@@ -34,7 +34,7 @@ class Effort:
 
 
 FULL = Effort(rounds=7, seconds=5, transfers=4, h2_requests=100_000, slow_rounds=3, starts=10)
-QUICK = Effort(rounds=2, seconds=1, transfers=1, h2_requests=20_000, slow_rounds=1, starts=3)
+QUICK = Effort(rounds=2, seconds=1, transfers=1, h2_requests=30_000, slow_rounds=1, starts=3)
 
 
 class Bench:

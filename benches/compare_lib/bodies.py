@@ -17,8 +17,8 @@ class Bodies(Measure):
     word = "bodies"
     notes = (
         f"Large bodies: {TRANSFERRING} connections, with `Content-Length`. nginx has the settings that were "
-        "cheapest for it: uploads unbuffered with a body buffer of 256 KiB, downloads buffered in 64 KiB pieces, "
-        "never on a disk. HAProxy splices.",
+        "cheapest for it, on or off and from 4 KiB to 1 MiB: no buffering, pieces of 512 KiB down and 256 KiB up. "
+        "HAProxy splices.",
     )
 
     def prepare(self) -> None:

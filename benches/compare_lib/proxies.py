@@ -68,15 +68,17 @@ http {{
 LARGE = """
     proxy_request_buffering off;
     client_body_buffer_size 256k;
-    proxy_buffering on;
-    proxy_buffer_size 64k;
-    proxy_buffers 8 64k;
-    proxy_busy_buffers_size 128k;
+    proxy_buffering off;
+    proxy_buffer_size 512k;
+    proxy_buffers 8 512k;
+    proxy_busy_buffers_size 1m;
 """
 
 HAPROXY = """
 global
   nbthread 1
+  # What is spliced goes in as large pieces as a pipe may have.
+  tune.pipesize 1048576
   # With more it asks for more files than this script does.
   maxconn 6000
   ssl-default-bind-options ssl-min-ver TLSv1.3
@@ -91,7 +93,8 @@ defaults
   http-reuse always
   # A client that has left ends its long poll.
   option abortonclose
-  option splice-auto
+  option splice-request
+  option splice-response
 
 frontend clients
   bind 127.0.0.1:{http}
