@@ -28,13 +28,17 @@ class Effort:
     transfers: int
     # In a round, over HTTP/2.
     h2_requests: int
-    # Rounds and starts of the measures that take long, in which every proxy is started anew.
+    # Of the measures that take long.
     slow_rounds: int
     starts: int
+    # Seconds before memory is read.
+    settling: float
 
 
-FULL = Effort(rounds=7, seconds=5, transfers=4, h2_requests=100_000, slow_rounds=3, starts=10)
-QUICK = Effort(rounds=2, seconds=1, transfers=1, h2_requests=30_000, slow_rounds=1, starts=3)
+FULL = Effort(rounds=7, seconds=5, transfers=4, h2_requests=100_000, slow_rounds=5, starts=10,
+              settling=1.5)
+QUICK = Effort(rounds=2, seconds=1, transfers=2, h2_requests=30_000, slow_rounds=1, starts=3,
+               settling=0.5)
 
 
 class Bench:
@@ -51,7 +55,7 @@ class Bench:
         with contextlib.ExitStack() as stack:
             self.cluster = Cluster(self.folder / "cluster")
             self.cluster.make()
-            stack.callback(self.cluster.stop)
+            stack.callback(self.cluster.stop, kept=False)
             self.cluster.start()
             self.origin = stack.enter_context(Origin(self.folder / "origin", (1, 64)))
             self.key = self.folder / "seal.key"
@@ -73,12 +77,8 @@ class Bench:
     def proxies(self, origin: int | None = None) -> Iterator[list[Proxy]]:
         """The three of them, new, before the origin or another one: the gateway, nginx, HAProxy."""
         with contextlib.ExitStack() as stack:
-            made = [self.gateway(self.trail(), origin), self.nginx(origin), self.haproxy(origin)]
-            for proxy in made:
-                stack.push(proxy)
-            for proxy in made:
-                proxy.__enter__()
-            yield made
+            makers = (lambda port: self.gateway(self.trail(), port), self.nginx, self.haproxy)
+            yield [stack.enter_context(make(origin)) for make in makers]
 
     def trail(self) -> Trail:
         return Trail(self.cluster, f"trail_{next(self._numbers)}", self.key)

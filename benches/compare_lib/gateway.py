@@ -56,8 +56,11 @@ key_file = "{trail.key}"
 
     def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics`, by name and labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError as error:
+            raise Trouble(f"the gateway has no metrics: {error}\n{self.process.log()[-2000:]}") from error
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 

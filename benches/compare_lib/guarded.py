@@ -16,9 +16,13 @@ LIMIT = 2.0
 class Guarded(Measure):
     word = "guarded"
     notes = (
-        f"A guarded read: the CPU of all of the gateway's threads, until the trail was shipped and sealed, by the reads "
-        f"of {CONNECTIONS} connections; beside it a small GET that passes by, in the same round. Postgres's CPU is not in it.",
+        f"A guarded read: the CPU of all of the gateway's threads, until the trail was shipped and sealed, by the "
+        f"reads of {CONNECTIONS} connections; beside it a small GET that passes by, in the same round. Postgres's CPU "
+        "is not in it.",
     )
+
+    def rounds(self) -> int:
+        return self.bench.effort.slow_rounds
 
     def prepare(self) -> None:
         # Its trail is its own, so that its records can be counted.

@@ -20,8 +20,6 @@ POLLS = 5000
 # Opened at a time: more would overflow the origin's queue.
 STEP = 500
 LIMIT = 25 * 1024
-# What a proxy gives back, it has given back by then.
-SETTLING = 1.0
 # Here, with those of the origin's other half.
 FILES = 2 * POLLS + 1000
 WHEN = {
@@ -35,7 +33,7 @@ class Polls(Measure):
     word = "memory"
     notes = (
         "Memory: resident, of all processes of a proxy, in proxies that were just started and had answered "
-        f"100 requests; less what it was before the long polls, by their number. Read {SETTLING} s after the last.",
+        f"100 requests; less what it was before the long polls, by their number.",
     )
 
     def rounds(self) -> int:
@@ -56,7 +54,7 @@ class Polls(Measure):
 
     def _hold(self, proxy: Proxy) -> None:
         ask(proxy.http, content.SMALL, content.SMALL_BODY, 100)
-        before = _settled(proxy)
+        before = self._settled(proxy)
         holding = self.bench.origin.holding
         request = f"GET {content.SYNC} HTTP/1.1\r\nHost: compare.example.org\r\n"
         request += "".join(f"{name}: {value}\r\n" for name, value in content.FIELDS.items()) + "\r\n"
@@ -75,7 +73,11 @@ class Polls(Measure):
         self._note("left", proxy, before)
 
     def _note(self, when: str, proxy: Proxy, before: int) -> None:
-        self.figures.add(f"{when} {proxy.name}", (_settled(proxy) - before) / POLLS)
+        self.figures.add(f"{when} {proxy.name}", (self._settled(proxy) - before) / POLLS)
+
+    def _settled(self, proxy: Proxy) -> int:
+        time.sleep(self.bench.effort.settling)
+        return proxy.resident()
 
     def rows(self) -> list[Row]:
         rows = []
@@ -86,8 +88,3 @@ class Polls(Measure):
             ratio = f"{values[0] / values[1]:.2f}" if when != "left" else ""
             rows.append(Row(measure, aim, *written, ratio, met))
         return rows
-
-
-def _settled(proxy: Proxy) -> int:
-    time.sleep(SETTLING)
-    return proxy.resident()

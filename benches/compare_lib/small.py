@@ -9,6 +9,7 @@ from .measure import Measure, ask, used
 from .table import Row, compared
 
 SMALLEST = len(content.SMALL_BODY)
+TITLE = f"CPU per small GET, keep-alive, {CONNECTIONS} connections"
 
 
 def get(bench: Bench, port: int, target: str = content.SMALL, smallest: int = SMALLEST) -> Load:
@@ -41,7 +42,7 @@ class Small(Measure):
 
     def rows(self) -> list[Row]:
         cpu, rate, p99 = (
-            compared(self.figures, "cpu", f"CPU per small GET, keep-alive, {CONNECTIONS} connections", " µs", 1e6, 1.0),
+            compared(self.figures, "cpu", TITLE, " µs", 1e6, 1.0),
             compared(self.figures, "rate", "requests per second, same load", "", 1, 1.0, least=True),
             compared(self.figures, "p99", "99th percentile added over direct, same load", " ms", 1e3, 1.0),
         )

@@ -15,7 +15,12 @@ from .proxies import Proxy
 from .requests import Requests
 
 
-class Tls(Requests):
+class _Slow(Requests):
+    def rounds(self) -> int:
+        return self.bench.effort.slow_rounds
+
+
+class Tls(_Slow):
     word = "tls"
     title = "TLS from the client, keep-alive: CPU per request"
     limit = 1.1
@@ -29,7 +34,7 @@ class Tls(Requests):
         return self.wrk(f"https://127.0.0.1:{proxy.https}", close=False)
 
 
-class TlsNew(Requests):
+class TlsNew(_Slow):
     word = "tls"
     title = "the same, new connection per request, full handshake: CPU"
     limit = 1.1
@@ -41,7 +46,7 @@ class TlsNew(Requests):
         return self.wrk(f"https://127.0.0.1:{proxy.https}", close=True, preload=self.forgetting)
 
 
-class TlsResumed(Requests):
+class TlsResumed(_Slow):
     word = "tls"
     title = "the same, new connection per request, session resumed: CPU"
     limit = 1.1
