@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import resource
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from soak_lib.machine import Trouble
 from .gateway import Gateway, Trail
 from .origin import Origin
 from .proxies import HAProxy, Nginx, Proxy
+
+
+# Each long poll is two of a proxy's, and of the origin's.
+FILES = 20_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Bench:
         self.certificate = self._certify()
 
     def __enter__(self) -> Bench:
+        _allow_files()
         with contextlib.ExitStack() as stack:
             self.cluster = Cluster(self.folder / "cluster")
             self.cluster.make()
@@ -112,6 +118,15 @@ class Bench:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Trouble(f"{' '.join(command[:3])} … failed with {done.returncode}:\n{done.stderr[-2000:]}")
+
+
+def _allow_files() -> None:
+    """To this process, and all it starts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, max(hard, FILES)))
+    except (OSError, ValueError) as error:
+        raise Trouble(f"{FILES:,} open files are needed: ulimit -Hn") from error
 
 
 def in_turn(proxies: list[Proxy], number: int) -> list[Proxy]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from soak_lib.machine import Trouble
 
 from . import content
-from .load import CONNECTIONS
+from .load import CONNECTIONS, Load
 from .measure import Measure, ask, used
 from .small import get
-from .table import Row
+from .table import Row, written
 
 LIMIT = 2.0
 
@@ -41,14 +41,14 @@ class Guarded(Measure):
         self.figures.add("dropped", dropped / load.requests)
         self.figures.add("passed", used(self.gateway, lambda: get(self.bench, self.gateway.http))[0])
 
-    def _guarded(self) -> object:
+    def _guarded(self) -> Load:
         load = get(self.bench, self.gateway.http, content.GUARDED, len(content.PREFERENCE))
         self.gateway.drain()
         return load
 
     def rows(self) -> list[Row]:
         median, ratio = self.figures.median, self.figures.ratio("guarded", "passed")
-        figure = f"{median('guarded') * 1e6:.4g} µs to {median('passed') * 1e6:.4g} µs"
+        figure = f"{written(median('guarded') * 1e6)} µs to {written(median('passed') * 1e6)} µs"
         if dropped := median("dropped"):
             figure += f"; {dropped:.1%} without a record of their own"
         return [Row("guarded read, with its record: CPU", f"≤ {LIMIT:.0f} × a pass-by", figure, "", "",

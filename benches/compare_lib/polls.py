@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import socket
 import time
 
@@ -20,8 +19,6 @@ POLLS = 5000
 # Opened at a time: more would overflow the origin's queue.
 STEP = 500
 LIMIT = 25 * 1024
-# Here, with those of the origin's other half.
-FILES = 2 * POLLS + 1000
 WHEN = {
     "idle": f"memory per idle `/sync`, {POLLS:,} of them",
     "burst": "the same, after traffic on other connections beside them",
@@ -38,14 +35,6 @@ class Polls(Measure):
 
     def rounds(self) -> int:
         return self.bench.effort.slow_rounds
-
-    def prepare(self) -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft < FILES:
-            try:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, max(hard, FILES)))
-            except (OSError, ValueError) as error:
-                raise Trouble(f"{FILES} open files are needed: ulimit -n") from error
 
     def run_one(self, number: int) -> None:
         with self.bench.proxies() as proxies:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import content
 from .bench import in_turn
-from .load import CONNECTIONS, H2_CONNECTIONS, H2_STREAMS, Load, h2load, wrk
+from .load import H2_CONNECTIONS, H2_STREAMS, Load, h2load, wrk
 from .measure import Measure, used
 from .proxies import Proxy
 from .small import SMALLEST
