@@ -26,23 +26,24 @@ FILES = 20_000
 class Effort:
     """How much is measured."""
 
+    # Of small GETs, and of large bodies.
     rounds: int
     # Of one load of one proxy.
     seconds: int
     # How many 64 MiB bodies are transferred on each connection in a round.
     transfers: int
-    # In a round, over HTTP/2.
+    # How many requests go over HTTP/2 in a round.
     h2_requests: int
-    # Of the measures that take long.
-    slow_rounds: int
+    # Of the others.
+    other_rounds: int
     starts: int
     # Seconds before memory is read.
     settling: float
 
 
-FULL = Effort(rounds=7, seconds=5, transfers=4, h2_requests=100_000, slow_rounds=5, starts=10,
+FULL = Effort(rounds=7, seconds=5, transfers=4, h2_requests=100_000, other_rounds=5, starts=10,
               settling=1.5)
-QUICK = Effort(rounds=2, seconds=1, transfers=2, h2_requests=30_000, slow_rounds=1, starts=3,
+QUICK = Effort(rounds=2, seconds=1, transfers=2, h2_requests=20_000, other_rounds=1, starts=3,
                settling=0.5)
 
 

@@ -7,7 +7,7 @@ from soak_lib.machine import Trouble
 from . import content
 from .load import CONNECTIONS, Load
 from .measure import Measure, ask, used
-from .small import get
+from .small import WARM_UP, get
 from .table import Row, written
 
 LIMIT = 2.0
@@ -22,13 +22,13 @@ class Guarded(Measure):
     )
 
     def rounds(self) -> int:
-        return self.bench.effort.slow_rounds
+        return self.bench.effort.other_rounds
 
     def prepare(self) -> None:
         # Its trail is its own, so that its records can be counted.
         self.gateway = self.bench.stack.enter_context(self.bench.gateway(self.bench.trail()))
-        ask(self.gateway.http, content.GUARDED, content.PREFERENCE)
-        self._guarded()
+        ask(self.gateway.http, content.GUARDED, content.PREFERENCE, WARM_UP)
+        self.gateway.drain()
 
     def run_one(self, number: int) -> None:
         recorded, dropped = self.gateway.trail.reads(), self.gateway.dropped_reads()

@@ -34,7 +34,7 @@ class Polls(Measure):
     )
 
     def rounds(self) -> int:
-        return self.bench.effort.slow_rounds
+        return self.bench.effort.other_rounds
 
     def run_one(self, number: int) -> None:
         with self.bench.proxies() as proxies:

@@ -19,6 +19,9 @@ class Requests(Measure):
     title = ""
     limit = 1.0
 
+    def rounds(self) -> int:
+        return self.bench.effort.other_rounds
+
     def load(self, proxy: Proxy) -> Load:
         raise NotImplementedError
 

@@ -8,6 +8,8 @@ from .load import CONNECTIONS, Load, wrk
 from .measure import Measure, ask, used
 from .table import Row, compared
 
+# Requests before the first round.
+WARM_UP = 500
 SMALLEST = len(content.SMALL_BODY)
 TITLE = f"CPU per small GET, keep-alive, {CONNECTIONS} connections"
 
@@ -27,8 +29,7 @@ class Small(Measure):
 
     def prepare(self) -> None:
         for proxy in self.bench.shared():
-            ask(proxy.http, content.SMALL, content.SMALL_BODY)
-            get(self.bench, proxy.http)
+            ask(proxy.http, content.SMALL, content.SMALL_BODY, WARM_UP)
 
     def run_one(self, number: int) -> None:
         direct = get(self.bench, self.bench.origin.port)

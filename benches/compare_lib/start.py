@@ -45,7 +45,7 @@ class Start(Measure):
             with contextlib.closing(_Stopping(make())) as started:
                 proxy = started.proxy
                 self.figures.add(f"start {proxy.name}", _first_answer(proxy))
-                if number >= self.bench.effort.slow_rounds:
+                if number >= self.bench.effort.other_rounds:
                     continue
                 time.sleep(self.bench.effort.settling)
                 self.figures.add(f"idle {proxy.name}", proxy.resident())

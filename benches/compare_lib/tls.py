@@ -15,12 +15,7 @@ from .proxies import Proxy
 from .requests import Requests
 
 
-class _Slow(Requests):
-    def rounds(self) -> int:
-        return self.bench.effort.slow_rounds
-
-
-class Tls(_Slow):
+class Tls(Requests):
     word = "tls"
     title = "TLS from the client, keep-alive: CPU per request"
     limit = 1.1
@@ -34,7 +29,7 @@ class Tls(_Slow):
         return self.wrk(f"https://127.0.0.1:{proxy.https}", close=False)
 
 
-class TlsNew(_Slow):
+class TlsNew(Requests):
     word = "tls"
     title = "the same, new connection per request, full handshake: CPU"
     limit = 1.1
@@ -46,7 +41,7 @@ class TlsNew(_Slow):
         return self.wrk(f"https://127.0.0.1:{proxy.https}", close=True, preload=self.forgetting)
 
 
-class TlsResumed(_Slow):
+class TlsResumed(Requests):
     word = "tls"
     title = "the same, new connection per request, session resumed: CPU"
     limit = 1.1
