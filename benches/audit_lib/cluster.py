@@ -77,11 +77,11 @@ class Cluster:
             raise Trouble(f"slow_disk.c could not be compiled:\n{compiled.stderr}")
         return [f"LD_PRELOAD={library}", f"COMMIT_TAKES_US={self.commit * 1e6:.0f}"]
 
-    def stop(self) -> None:
-        """Ends it, whoever is connected, with all that it holds written."""
+    def stop(self, kept: bool = True) -> None:
+        """Ends it, whoever is connected, with all that it holds written if that is `kept`."""
         if self.process is not None:
             if self.process.running():
-                self.process.child.send_signal(signal.SIGINT)
+                self.process.child.send_signal(signal.SIGINT if kept else signal.SIGQUIT)
                 self.process.wait(600)
             self.process = None
 

@@ -8,8 +8,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Fault(Exception):
 
 
 def say(text: str) -> None:
-    print(f"soak: {text}", flush=True)
+    print(f"{Path(sys.argv[0]).name}: {text}", flush=True)
 
 
 # === what must be there ===
@@ -52,20 +53,22 @@ def without_starting() -> Iterator[None]:
             as_root(["rm", "-f", str(POLICY)])
 
 
-def install() -> None:
-    """Installs the tools that are missing, with apt."""
+def install(tools: Mapping[str, str] = TOOLS, packages: tuple[str, ...] = ()) -> None:
+    """Installs the tools that are missing, and the packages, with apt."""
     # The servers of the distribution are not on an ordinary user's path.
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    missing = [package for command, package in TOOLS.items() if shutil.which(command) is None]
+    missing = [package for command, package in tools.items() if shutil.which(command) is None]
+    missing += packages
     if not missing:
         return
     if shutil.which("apt-get") is None:
         raise Trouble(f"missing, and there is no apt-get to install it: {' '.join(missing)}")
     say(f"installing {' '.join(missing)}")
     apt = ["env", "DEBIAN_FRONTEND=noninteractive", "timeout", "15m", "apt-get", "-y", "-q"]
-    as_root([*apt, "update"])
+    as_root([*apt, "update"], stdout=sys.stderr)
     with without_starting():
-        if as_root([*apt, "install", "--no-install-recommends", *missing]).returncode != 0:
+        installed = as_root([*apt, "install", "--no-install-recommends", *missing], stdout=sys.stderr)
+        if installed.returncode != 0:
             raise Trouble(f"could not install {' '.join(missing)}")
 
 

@@ -1,0 +1,1 @@
+"""The parts of `benches/compare`, which says what they are for."""

@@ -1,0 +1,1 @@
+"""The parts of `benches/instructions`, which says what they are for."""
