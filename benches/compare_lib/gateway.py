@@ -14,9 +14,7 @@ from .proxies import Proxy
 
 # Its trail is moved and sealed by then.
 DRAINING = 60
-# One worker: `workers = 1`, as soon as the gateway knows this key; until then the variable says it.
-WORKERS = ""
-os.environ["TOKIO_WORKER_THREADS"] = "1"
+WORKERS = "workers = 1"
 
 
 class Gateway(Proxy):

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,7 +16,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 use tower_service::Service;
 
@@ -65,6 +66,9 @@ const RESETS: (usize, usize) = (20, 256);
 /// The first bytes of HTTP/2 by prior knowledge: [RFC 9113
 /// §3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How much is read at first: the head of most requests.
+const FIRST_READ: usize = 2048;
 
 /// How HTTP is spoken.
 #[derive(Clone)]
@@ -277,20 +281,33 @@ async fn speak(speaking: impl Speaking, protocol: Protocol, first_head: Instant,
 
 /// Tells HTTP/2 from HTTP/1.1 by the first bytes: no request of the latter begins like the preface.
 async fn tell(mut stream: Stream) -> io::Result<(Rewound<Stream>, Protocol)> {
-    let mut first = BytesMut::with_capacity(PREFACE.len());
+    let mut first = BytesMut::new();
     let protocol = loop {
-        let mut rest = (&mut stream).take((PREFACE.len() - first.len()) as u64);
-        if rest.read_buf(&mut first).await? == 0 {
+        if poll_fn(|context| read_some(&mut stream, context, &mut first)).await? == 0 {
             break Protocol::Http1;
         }
-        if !PREFACE.starts_with(&first) {
+        let length = first.len().min(PREFACE.len());
+        if first[..length] != PREFACE[..length] {
             break Protocol::Http1;
         }
-        if first.len() == PREFACE.len() {
+        if length == PREFACE.len() {
             break Protocol::Http2;
         }
     };
     Ok((Rewound::with(first.freeze(), stream), protocol))
+}
+
+/// Reads once, by way of the stack: what is held is as long as what came.
+fn read_some(
+    stream: &mut Stream,
+    context: &mut Context<'_>,
+    into: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut read = [MaybeUninit::uninit(); FIRST_READ];
+    let mut read = ReadBuf::uninit(&mut read);
+    ready!(Pin::new(stream).poll_read(context, &mut read))?;
+    into.extend_from_slice(read.filled());
+    Poll::Ready(Ok(read.filled().len()))
 }
 
 // === impl AtOnce ===
