@@ -68,7 +68,6 @@ pub struct Limits {
 
 /// Sends requests to the origin over pooled HTTP/1.1 connections. Clones share the pool.
 pub struct Forward<B: Body + 'static> {
-    route: Arc<Route>,
     pool: Arc<Pool<B>>,
 }
 
@@ -147,8 +146,7 @@ where
             host: origin.host().clone(),
         };
         Ok(Self {
-            route: Arc::new(route),
-            pool: Pool::new(),
+            pool: Pool::new(Arc::new(route)),
         })
     }
 
@@ -157,8 +155,7 @@ where
     #[must_use]
     pub fn apart(&self) -> Self {
         Self {
-            route: Arc::clone(&self.route),
-            pool: Pool::new(),
+            pool: Pool::new(Arc::clone(self.pool.route())),
         }
     }
 }
@@ -174,16 +171,19 @@ fn dialled(scheme: Scheme, authority: Authority) -> Uri {
 impl<B: Body> Clone for Forward<B> {
     fn clone(&self) -> Self {
         Self {
-            route: Arc::clone(&self.route),
             pool: Arc::clone(&self.pool),
         }
     }
 }
 
-impl<B: Body> std::fmt::Debug for Forward<B> {
+impl<B> std::fmt::Debug for Forward<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         to.debug_struct("Forward")
-            .field("authority", &self.route.authority)
+            .field("authority", &self.pool.route().authority)
             .finish_non_exhaustive()
     }
 }
@@ -214,7 +214,7 @@ where
         hop_by_hop::name_options(&mut head.headers);
         head.headers
             .entry(HOST)
-            .or_insert_with(|| self.route.host.clone());
+            .or_insert_with(|| self.pool.route().host.clone());
         let switches = head.headers.contains_key(UPGRADE);
         let (body, sending, offer) = Outgoing::new(body, &head.headers);
         let mut request = Request::from_parts(head, body);

@@ -72,3 +72,64 @@ impl Wake for Ringer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn task() -> (Arc<Task>, Waker) {
+        let task = Arc::<Task>::default();
+        (Arc::clone(&task), Waker::from(task))
+    }
+
+    fn woken(task: &Task) -> usize {
+        task.0.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn it_rings_for_whoever_had_the_connection_last() {
+        let bell = Bell::new();
+        let kept = bell.context().waker().clone();
+        let (first, second) = (task(), task());
+        bell.ring_for(&Context::from_waker(&first.1));
+        kept.wake_by_ref();
+        bell.ring_for(&Context::from_waker(&second.1));
+        kept.wake_by_ref();
+        assert_eq!((woken(&first.0), woken(&second.0)), (1, 1));
+    }
+
+    #[test]
+    fn it_keeps_no_task_of_those_who_have_let_the_connection_go() {
+        let bell = Bell::new();
+        let kept = bell.context().waker().clone();
+        let (task, waker) = task();
+        bell.ring_for(&Context::from_waker(&waker));
+        drop(waker);
+        assert_eq!(Arc::strong_count(&task), 2);
+        bell.ring_for_nobody();
+        kept.wake();
+        assert_eq!((woken(&task), Arc::strong_count(&task)), (0, 1));
+    }
+
+    #[test]
+    fn it_does_not_ring_while_it_is_hushed() {
+        let bell = Bell::new();
+        let (task, waker) = task();
+        bell.ring_for(&Context::from_waker(&waker));
+        assert_eq!(bell.hushed(|| bell.context().waker().wake_by_ref()), ());
+        assert_eq!(woken(&task), 0);
+        bell.context().waker().wake_by_ref();
+        assert_eq!(woken(&task), 1);
+    }
+}

@@ -9,7 +9,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 
 use super::bell::Bell;
@@ -65,17 +65,14 @@ where
     B::Error: Into<BoxError>,
 {
     /// Speaks HTTP/1.1 on `link`.
-    pub(super) async fn begin(
-        link: Link,
-        builder: &Builder,
-        home: Weak<Pool<B>>,
-    ) -> hyper::Result<Box<Self>> {
+    pub(super) async fn begin(link: Link, home: &Arc<Pool<B>>) -> hyper::Result<Box<Self>> {
+        let builder = &home.route().builder;
         let (sender, driver) = builder.handshake(TokioIo::new(link)).await?;
         Ok(Box::new(Self {
             sender,
             driver: Some(Box::pin(driver.with_upgrades())),
             bell: Bell::new(),
-            home,
+            home: Arc::downgrade(home),
         }))
     }
 

@@ -5,26 +5,33 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use super::Route;
 use super::connection::Connection;
 use super::error::BoxError;
 
-/// How long an unused connection to the origin is kept.
+/// For how many sweeps an unused connection to the origin is kept: half a minute.
 ///
 /// Half of the minute after which Synapse (Twisted's default) closes it: so the closing is ours, and
 /// no request meets the origin's. Long enough that a client's next request finds one.
-const IDLE: Duration = Duration::from_secs(30);
+const LONGEST: u32 = 30;
 
 /// Between two looks for connections that have been there for long, or were closed by the origin.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Keeps connections, for those who share it.
-pub(super) struct Pool<B: Body + 'static>(Mutex<Kept<B>>);
+/// Keeps connections to one origin, for those who share it.
+pub(super) struct Pool<B: Body + 'static> {
+    route: Arc<Route>,
+    kept: Mutex<Kept<B>>,
+}
 
 struct Kept<B: Body + 'static> {
-    /// The one that came last is taken first: so those that are too many grow old.
-    idle: Vec<(Instant, Box<Connection<B>>)>,
+    /// With the sweep after which it came. The one that came last is taken first: so those that are too
+    /// many grow old.
+    idle: Vec<(u32, Box<Connection<B>>)>,
+    /// How often it was swept: a clock that nobody has to ask.
+    sweeps: u32,
     is_swept: bool,
 }
 
@@ -35,24 +42,31 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Kept {
+    pub(super) fn new(route: Arc<Route>) -> Arc<Self> {
+        let kept = Mutex::new(Kept {
             idle: Vec::new(),
+            sweeps: 0,
             is_swept: false,
-        })))
+        });
+        Arc::new(Self { route, kept })
     }
 
-    /// One that has not been there for long. The origin may have closed it since.
+    /// How the origin is reached.
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// The one that has been there for the shortest time. The origin may have closed it since.
     pub(super) fn take(&self) -> Option<Box<Connection<B>>> {
-        let (since, connection) = self.kept().idle.pop()?;
-        // If it is too old, so are all that came before it.
-        (since.elapsed() < IDLE).then_some(connection)
+        let (_, connection) = self.kept().idle.pop()?;
+        Some(connection)
     }
 
     /// Keeps `connection`.
     pub(super) fn put(self: &Arc<Self>, connection: Box<Connection<B>>) {
         let mut kept = self.kept();
-        kept.idle.push((Instant::now(), connection));
+        let sweeps = kept.sweeps;
+        kept.idle.push((sweeps, connection));
         if !kept.is_swept {
             kept.is_swept = true;
             tokio::spawn(sweep(Arc::downgrade(self)));
@@ -60,7 +74,7 @@ where
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept<B>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,8 +90,11 @@ where
             return;
         };
         let mut kept = pool.kept();
-        kept.idle
-            .retain_mut(|(since, connection)| since.elapsed() < IDLE && !connection.is_gone());
+        kept.sweeps = kept.sweeps.wrapping_add(1);
+        let sweeps = kept.sweeps;
+        kept.idle.retain_mut(|(since, connection)| {
+            sweeps.wrapping_sub(*since) < LONGEST && !connection.is_gone()
+        });
         if kept.idle.is_empty() {
             // Not to hold what a crowd once needed.
             kept.idle = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH};
@@ -13,9 +13,10 @@ use tower_service::Service as _;
 
 use super::Forward;
 use super::body::{Offer, Outgoing, Relayed, Sending};
-use super::connection::{Answer, Connection, Held, Sent};
+use super::connection::{Connection, Held, Sent};
 use super::error::{BoxError, Error, OddFraming, SwitchedProtocols};
 use super::fields::hop_by_hop::{self, Framing};
+use super::pool::Pool;
 
 /// The origin's answer, once its head is here.
 #[must_use = "futures do nothing unless polled"]
@@ -34,13 +35,18 @@ pub(super) struct Exchange {
     pub(super) sending: Option<Sending>,
 }
 
+/// What is large in it is boxed: it is moved some times, and most requests find a connection.
 enum State<B: Body + 'static> {
-    New(Request<Outgoing<B>>),
     Connecting {
         connecting: Connecting<B>,
-        request: Request<Outgoing<B>>,
+        request: Box<Request<Outgoing<B>>>,
     },
     Asked(Asked<B>),
+    /// There is an answer, and perhaps the origin has had enough of the client's body.
+    Early {
+        connection: Box<Connection<B>>,
+        response: Box<Response<Incoming>>,
+    },
     Done,
 }
 
@@ -50,10 +56,8 @@ struct Asked<B: Body + 'static> {
     /// Nobody has used the connection before.
     is_fresh: bool,
     sent: Sent<B>,
-    answer: Option<Answer<B>>,
 }
 
-/// Boxed: once a connection, not once a request.
 type Connecting<B> = Pin<Box<dyn Future<Output = Result<Box<Connection<B>>, Error>> + Send>>;
 
 // === impl ResponseFuture ===
@@ -63,38 +67,17 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
+    /// Gives `request` to a connection that is there, or will make one.
     pub(super) fn new(
         request: Request<Outgoing<B>>,
         exchange: Exchange,
         forward: Forward<B>,
     ) -> Self {
         Self {
-            state: State::New(request),
+            state: State::begin(request, &forward.pool),
             exchange,
             forward,
         }
-    }
-
-    /// Sends `request` on a connection that is there, or begins to make one.
-    fn begin(&self, request: Request<Outgoing<B>>) -> State<B> {
-        match self.forward.pool.take() {
-            Some(connection) => State::Asked(Asked::new(connection, request, false)),
-            None => State::Connecting {
-                connecting: self.connect(),
-                request,
-            },
-        }
-    }
-
-    fn connect(&self) -> Connecting<B> {
-        let home = Arc::downgrade(&self.forward.pool);
-        let route = Arc::clone(&self.forward.route);
-        let dialling = route.dial.clone().call(route.uri.clone());
-        Box::pin(async move {
-            let link = dialling.await.map_err(Error::of_dialling)?;
-            let begun = Connection::begin(link, &route.builder, home).await;
-            begun.map_err(|error| Error::Connect(error.into()))
-        })
     }
 }
 
@@ -108,16 +91,46 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         loop {
-            if let State::Asked(asked) = &mut this.state {
-                ready!(asked.poll(context, this.exchange.sending.as_ref()));
-            }
             this.state = match std::mem::replace(&mut this.state, State::Done) {
-                State::New(request) => this.begin(request),
+                State::Asked(mut asked) => {
+                    let was_sending = this.exchange.is_sending();
+                    let _ = asked.connection.poll(context);
+                    match asked.sent.poll() {
+                        Poll::Pending => {
+                            this.state = State::Asked(asked);
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(Ok(response)) if was_sending => {
+                            // Hyper is to see first that nobody wants the rest of the client's body, if so
+                            // it is: then the answer says that it is the last on the client's connection.
+                            context.waker().wake_by_ref();
+                            this.state = State::Early {
+                                connection: asked.connection,
+                                response: Box::new(response),
+                            };
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(Ok(response)) => {
+                            return Poll::Ready(this.exchange.relay(response, asked.connection));
+                        }
+                        Poll::Ready(Err(mut error)) => match error.take_message() {
+                            // Not a byte of it was written: the connection had ended while it was not
+                            // used.
+                            Some(request) if !asked.is_fresh => {
+                                State::begin(request, &this.forward.pool)
+                            }
+                            Some(_) => {
+                                return Poll::Ready(Err(Error::Connect(error.into_error().into())));
+                            }
+                            None => return Poll::Ready(Err(Error::classify(error.into_error()))),
+                        },
+                    }
+                }
                 State::Connecting {
                     mut connecting,
                     request,
                 } => match connecting.as_mut().poll(context) {
-                    Poll::Ready(connection) => State::Asked(Asked::new(connection?, request, true)),
+                    Poll::Ready(connected) => State::ask(connected?, *request, true),
                     Poll::Pending => {
                         this.state = State::Connecting {
                             connecting,
@@ -126,68 +139,72 @@ where
                         return Poll::Pending;
                     }
                 },
-                State::Asked(asked) => match asked.answer {
-                    Some(Ok(response)) => {
-                        return Poll::Ready(this.exchange.relay(response, asked.connection));
-                    }
-                    Some(Err(mut error)) => match error.take_message() {
-                        // Not a byte of it was written: the connection had ended while it was not used.
-                        Some(request) if !asked.is_fresh => this.begin(request),
-                        Some(_) => {
-                            return Poll::Ready(Err(Error::Connect(error.into_error().into())));
-                        }
-                        None => return Poll::Ready(Err(Error::classify(error.into_error()))),
-                    },
-                    None => unreachable!("it is ready when the answer is there"),
-                },
+                State::Early {
+                    mut connection,
+                    response,
+                } => {
+                    let _ = connection.poll(context);
+                    return Poll::Ready(this.exchange.relay(*response, connection));
+                }
                 State::Done => panic!("polled after it was done"),
             };
         }
     }
 }
 
-// === impl Asked ===
+// === impl State ===
 
-impl<B> Asked<B>
+impl<B> State<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    fn new(
+    fn begin(request: Request<Outgoing<B>>, pool: &Arc<Pool<B>>) -> Self {
+        match pool.take() {
+            Some(connection) => Self::ask(connection, request, false),
+            None => Self::Connecting {
+                connecting: connect(Arc::clone(pool)),
+                request: Box::new(request),
+            },
+        }
+    }
+
+    fn ask(
         mut connection: Box<Connection<B>>,
         request: Request<Outgoing<B>>,
         is_fresh: bool,
     ) -> Self {
         let sent = connection.send(request);
-        Self {
+        Self::Asked(Asked {
             connection,
             is_fresh,
             sent,
-            answer: None,
-        }
+        })
     }
+}
 
-    /// Ready when there is an answer, or an error.
-    fn poll(&mut self, context: &mut Context<'_>, sending: Option<&Sending>) -> Poll<()> {
-        let was_sending = sending.is_some_and(|sending| !sending.is_over());
-        let _ = self.connection.poll(context);
-        if self.answer.is_some() {
-            return Poll::Ready(());
-        }
-        self.answer = Some(ready!(self.sent.poll()));
-        if was_sending {
-            // Perhaps the origin has also had enough of the client's body. Hyper is to see that first:
-            // then the answer says that it is the last on the client's connection.
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    }
+fn connect<B>(pool: Arc<Pool<B>>) -> Connecting<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let route = pool.route();
+    let dialling = route.dial.clone().call(route.uri.clone());
+    Box::pin(async move {
+        let link = dialling.await.map_err(Error::of_dialling)?;
+        let begun = Connection::begin(link, &pool).await;
+        begun.map_err(|error| Error::Connect(error.into()))
+    })
 }
 
 // === impl Exchange ===
 
 impl Exchange {
+    fn is_sending(&self) -> bool {
+        let sending = self.sending.as_ref();
+        sending.is_some_and(|sending| !sending.is_over())
+    }
+
     /// Makes of the origin's answer what is relayed.
     fn relay<B>(
         &mut self,
@@ -222,8 +239,7 @@ impl Exchange {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
-        let is_sent = self.sending.take().is_none_or(|sending| sending.is_over());
-        let held = if is_sent && !is_switched {
+        let held = if !self.is_sending() && !is_switched {
             Some(connection as Box<dyn Held>)
         } else {
             connection.go_on();

@@ -224,8 +224,9 @@ async fn connection<S, B>(
     B::Error: Into<BoxError>,
 {
     let pace = member.pace();
+    // Boxed: a handshake is large, and soon over.
     let entered = tokio::select! {
-        entered = door.enter(wire, peer, &shared.trusted) => entered,
+        entered = Box::pin(door.enter(wire, peer, &shared.trusted)) => entered,
         () = pace.dismissed() => return,
     };
     match entered {

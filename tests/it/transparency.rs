@@ -26,5 +26,6 @@ mod rig;
 mod smuggling;
 mod upgrades;
 mod uploads;
+mod workers;
 
 use self::rig::{Client, DRAIN, End, Gateway, PATIENCE, body, closing, forward, lines, soon};

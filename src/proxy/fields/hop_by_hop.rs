@@ -7,9 +7,11 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+const KINDS: usize = 6;
+
 /// Hop-by-hop whether or not `Connection` names them: [RFC 9110
 /// §7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1-7). `Trailer` is not among them.
-const HOP_BY_HOP: [HeaderName; 6] = [
+const HOP_BY_HOP: [HeaderName; KINDS] = [
     CONNECTION,
     KEEP_ALIVE,
     PROXY_CONNECTION,
@@ -68,7 +70,13 @@ pub(super) fn concerns(name: &HeaderName) -> bool {
 
 /// Removes the fields that concern one connection only.
 pub(in crate::proxy) fn remove(headers: &mut HeaderMap) {
-    if !headers.keys().any(concerns) {
+    // Of a head with none of them, which is most, nothing is hashed.
+    let mut present = [false; KINDS];
+    for name in headers.keys().filter(|name| concerns(name)) {
+        let index = HOP_BY_HOP.iter().position(|it| it == name);
+        index.map(|index| present[index] = true);
+    }
+    if !present.contains(&true) {
         return;
     }
     // > Intermediaries MUST parse a received Connection header field before a message is forwarded
@@ -84,7 +92,10 @@ pub(in crate::proxy) fn remove(headers: &mut HeaderMap) {
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .filter(|option| !NEVER_AN_OPTION.contains(option))
         .collect();
-    for name in options.iter().chain(&HOP_BY_HOP) {
+    for name in options {
+        headers.remove(name);
+    }
+    for (name, _) in HOP_BY_HOP.iter().zip(present).filter(|(_, is)| *is) {
         headers.remove(name);
     }
 }

@@ -171,7 +171,8 @@ impl Http {
             }
             Protocol::Http2 => {
                 let speaking = self.two.serve_connection(line, service);
-                speak(speaking, protocol, first_head, pace).await;
+                // Boxed: it is large, and most connections are none.
+                Box::pin(speak(speaking, protocol, first_head, pace)).await;
             }
         }
     }

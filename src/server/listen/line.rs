@@ -155,6 +155,13 @@ impl Line {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
     }
 
+    /// Whether there is nothing to do but to close it: all is sent, nothing more comes, and there is
+    /// nobody in between who wants to hear of the end.
+    fn is_over(&self) -> bool {
+        let is_plain = matches!(self.stream.get_ref(), Stream::Plain(_));
+        is_plain && !self.pace.is_tunnel() && !self.pace.may_have_more()
+    }
+
     /// Reads and drops what still comes.
     fn linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let lingers = self.lingers.get_or_insert_with(|| Box::pin(sleep(LINGER)));
@@ -217,6 +224,11 @@ impl AsyncWrite for Line {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingers.is_none() {
+            if self.is_over() {
+                // Closing says the same, without being said twice.
+                self.ended = true;
+                return Poll::Ready(Ok(()));
+            }
             let shut = Pin::new(&mut self.stream).poll_shutdown(context);
             ready!(self.watch(shut, context))?;
             self.ended = true;

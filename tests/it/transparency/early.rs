@@ -228,3 +228,31 @@ async fn after_a_refused_upload_the_connection_ends_in_order() {
         assert_eq!(whole(&all), Some(REASON), "{turn}");
     }
 }
+
+/// An answer that nobody reads yet must not keep the upload from going on: some clients read only when
+/// they have sent everything.
+#[tokio::test]
+async fn an_upload_goes_on_while_its_early_answer_waits_for_the_client() {
+    let origin = Origin::start_raw(|mut connection| async move {
+        connection.head().await;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {UPLOAD}\r\n\r\n");
+        let (mut read, mut write) = connection.into_stream().into_split();
+        let answering = async {
+            write.write_all(head.as_bytes()).await.unwrap();
+            write.write_all(&vec![b'y'; UPLOAD]).await.unwrap();
+        };
+        let mut nowhere = tokio::io::sink();
+        let reading = tokio::io::copy(&mut read, &mut nowhere);
+        let _ = tokio::join!(answering, reading);
+    })
+    .await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {UPLOAD}\r\n\r\n");
+    client.send(head).await;
+    let sent = timeout(PATIENCE, client.send(vec![b'x'; UPLOAD])).await;
+    sent.expect("all of it is taken");
+    let head = client.through("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert_eq!(client.through_length(UPLOAD).await, UPLOAD);
+}

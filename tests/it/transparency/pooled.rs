@@ -114,3 +114,25 @@ async fn an_unfinished_answer_ends_its_connection_to_the_origin() {
         assert_eq!(super::body(&answer).len(), 1000);
     }
 }
+
+#[tokio::test]
+async fn an_unused_connection_that_the_origin_closes_is_closed() {
+    let (told, mut closed) = tokio::sync::mpsc::channel(1);
+    let origin = Origin::start_raw(move |mut connection| {
+        let told = told.clone();
+        async move {
+            connection.request().await;
+            connection.send(ANSWER).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            connection.end().await;
+            // Else it would wait for whoever wants to use it.
+            connection.gone().await;
+            told.send(()).await.unwrap();
+        }
+    })
+    .await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.ask(closing("GET / HTTP/1.1")).await;
+    let closed = tokio::time::timeout(Duration::from_secs(3), closed.recv()).await;
+    assert!(closed.is_ok(), "it is closed within seconds");
+}

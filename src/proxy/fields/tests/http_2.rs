@@ -6,7 +6,7 @@ use super::{Malformed, hop, lines, prepare, prepared, request};
 fn over_http_2(target: &str, fields: &[(&str, &[u8])]) -> Result<Request<()>, Malformed> {
     let mut request = request(target, fields);
     *request.version_mut() = Version::HTTP_2;
-    prepare(&mut request, &hop(None)).map(|()| request)
+    prepare(&mut request, &hop(None)).map(|_| request)
 }
 
 #[test]
