@@ -92,16 +92,12 @@ fn at_origin(uri: &mut Uri) {
     *uri = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
 }
 
-/// Makes the framing of `body` anew.
+/// Makes the framing of `body` anew; the received `Transfer-Encoding` is gone.
 ///
 /// A length is passed on as a length, and what has none as `chunked`: Synapse refuses chunked
 /// uploads, so that one may not become the other. Hyper would send a GET without a length without
 /// its body; said here, it sends it.
 fn frame(headers: &mut HeaderMap, body: &impl Body) {
-    // Received values (`identity, chunked`, two lines, an empty one) mean two messages to some
-    // origins. Hyper has read the body by its own understanding of them, and this is the only one
-    // that goes on.
-    headers.remove(TRANSFER_ENCODING);
     if !body.is_end_stream() && body.size_hint().exact().is_none() {
         headers.remove(CONTENT_LENGTH);
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -210,12 +206,20 @@ where
         //
         // https://www.rfc-editor.org/rfc/rfc9110#section-6.2-6
         head.version = Version::HTTP_11;
+        // Most have none of them: then nothing has to be looked up.
+        let mut switches = false;
+        if head.headers.keys().any(hop_by_hop::concerns) {
+            // Received values (`identity, chunked`, two lines, an empty one) mean two messages to some
+            // origins. Hyper has read the body by its own understanding of them, and this is the only
+            // one that goes on.
+            head.headers.remove(TRANSFER_ENCODING);
+            hop_by_hop::name_options(&mut head.headers);
+            switches = head.headers.contains_key(UPGRADE);
+        }
         frame(&mut head.headers, &body);
-        hop_by_hop::name_options(&mut head.headers);
-        head.headers
-            .entry(HOST)
-            .or_insert_with(|| self.pool.route().host.clone());
-        let switches = head.headers.contains_key(UPGRADE);
+        if !head.headers.contains_key(HOST) {
+            head.headers.insert(HOST, self.pool.route().host.clone());
+        }
         let (body, sending, offer) = Outgoing::new(body, &head.headers);
         let mut request = Request::from_parts(head, body);
         if let Some(offer) = offer.clone() {

@@ -54,7 +54,7 @@ pub(in crate::proxy) fn framing(headers: &HeaderMap) -> Framing {
 }
 
 /// Whether a head with a field of this `name` has to be looked at here.
-pub(super) fn concerns(name: &HeaderName) -> bool {
+pub(in crate::proxy) fn concerns(name: &HeaderName) -> bool {
     // By text: that is a comparison, where a look into the map hashes the name first.
     matches!(
         name.as_str(),
