@@ -232,8 +232,10 @@ impl Body for Relayed {
 
 impl Drop for Relayed {
     fn drop(&mut self) {
-        if self.ended || self.body.is_end_stream() {
-            self.held.take().map(Held::release);
+        if (self.ended || self.body.is_end_stream())
+            && let Some(held) = self.held.take()
+        {
+            held.release();
         }
     }
 }

@@ -73,8 +73,9 @@ pub(in crate::proxy) fn remove(headers: &mut HeaderMap) {
     // Of a head with none of them, which is most, nothing is hashed.
     let mut present = [false; KINDS];
     for name in headers.keys().filter(|name| concerns(name)) {
-        let index = HOP_BY_HOP.iter().position(|it| it == name);
-        index.map(|index| present[index] = true);
+        if let Some(index) = HOP_BY_HOP.iter().position(|it| it == name) {
+            present[index] = true;
+        }
     }
     if !present.contains(&true) {
         return;
