@@ -1,11 +1,13 @@
 //! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, with the deadlines of both.
 
 use std::cell::RefCell;
+mod speaking;
+
 use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,9 +22,10 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 use tower_service::Service;
 
+use self::speaking::speak;
 use super::Limits;
 use super::line::{Line, Stream};
-use super::pace::{LAST_CHANCE, Pace};
+use super::pace::Pace;
 use super::streams::Streams;
 use super::wire::Rewound;
 
@@ -32,18 +35,6 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// Six lost packets in a row are survived; whoever says nothing gives up their place.
 pub(super) const FIRST_HEAD: Duration = Duration::from_secs(15);
-
-/// How long a connection may wait for the end of a later head, from the end of the answer before.
-///
-/// Above the minute for which nginx keeps an unused connection to us by default: so the closing is
-/// nginx's, and no request of nginx's meets ours.
-const IDLE: Duration = Duration::from_secs(75);
-
-/// How long a connection that was told to close may take for it.
-const FAREWELL: Duration = Duration::from_secs(3);
-
-/// The same, if it is to make room for others: a request that crosses GOAWAY is still answered.
-const BRIEF_FAREWELL: Duration = Duration::from_millis(250);
 
 /// How often an HTTP/2 client that says nothing is asked whether it is there, and how long it may take
 /// to say so: a poll of a telephone that has left the network ends after a minute and a half.
@@ -93,18 +84,13 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// What hyper's two kinds of connection have in common.
-trait Speaking: Future<Output = hyper::Result<()>> {
-    fn say_goodbye(self: Pin<&mut Self>);
-}
-
 // === impl Http ===
 
 impl Http {
     pub(super) fn new(limits: Limits) -> Self {
         let mut one = http1::Builder::new();
         // `Date` is the origin's business: what is relayed without one goes out without one.
-        // Heads are waited for by [`speak`], with one timer for a connection instead of one for each.
+        // Heads are waited for in `speak`, with one timer for a connection instead of one for each.
         one.header_read_timeout(None)
             .auto_date_header(false)
             .max_headers(limits.fields)
@@ -178,108 +164,6 @@ impl Http {
     }
 }
 
-/// What a connection is to be looked at for.
-enum Event {
-    Ended(hyper::Result<()>),
-    Leave,
-    Drain,
-    Time,
-}
-
-/// Drives one connection, and ends it when it is time.
-async fn speak(speaking: impl Speaking, protocol: Protocol, first_head: Instant, pace: &Pace) {
-    let mut speaking = pin!(speaking);
-    // When to look again whether anything is to be done; `None` is never.
-    let mut look = Some(first_head);
-    let mut end: Option<Instant> = None;
-    let mut is_told = false;
-    let mut timer = pin!(sleep_until(first_head));
-    loop {
-        let until = end.or(look);
-        if let Some(until) = until
-            && timer.deadline() != until
-        {
-            timer.as_mut().reset(until);
-        }
-        let event = poll_fn(|context| {
-            if let Poll::Ready(ended) = speaking.as_mut().poll(context) {
-                return Poll::Ready(Event::Ended(ended));
-            }
-            pace.wake(context);
-            if pace.is_leaving() && !is_told && end.is_none() {
-                return Poll::Ready(Event::Leave);
-            }
-            if pace.is_draining() && !pace.is_closing() {
-                return Poll::Ready(Event::Drain);
-            }
-            if until.is_some() && timer.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Event::Time);
-            }
-            Poll::Pending
-        });
-        match event.await {
-            Event::Ended(ended) => {
-                if let Err(error) = ended {
-                    tracing::debug!(error = &error as &dyn StdError, "a connection broke");
-                }
-                return;
-            }
-            Event::Leave => {
-                is_told = true;
-                // Perhaps a request has come meanwhile: then this is its last. Else it ends now: half a
-                // head, or a client that does not answer, must not keep its place from others.
-                speaking.as_mut().say_goodbye();
-                let farewell = match protocol {
-                    Protocol::Http1 => Duration::ZERO,
-                    Protocol::Http2 => BRIEF_FAREWELL,
-                };
-                end = pace.waits_since().map(|_| Instant::now() + farewell);
-            }
-            Event::Drain => {
-                pace.close();
-                // In HTTP/1.1 the answer to the next request says so.
-                if protocol == Protocol::Http2 {
-                    speaking.as_mut().say_goodbye();
-                }
-                look = Some(Instant::now() + LAST_CHANCE);
-            }
-            Event::Time => {
-                if !pace.has_asked() || (end.is_some() && pace.waits_since().is_some()) {
-                    return;
-                }
-                if end.take().is_some() {
-                    // One came after all, and is the last: hyper has been told.
-                    look = None;
-                    continue;
-                }
-                let is_last = pace.is_closing();
-                let idle = pace.waits_since().map(|since| since.elapsed());
-                look = match (protocol, idle) {
-                    (Protocol::Http1, _) if is_last => {
-                        speaking.as_mut().say_goodbye();
-                        None
-                    }
-                    (Protocol::Http1, Some(idle)) if idle >= IDLE => return,
-                    (Protocol::Http2, None) if is_last => Some(Instant::now() + LAST_CHANCE),
-                    (Protocol::Http2, Some(_)) if is_last => {
-                        // It has been told; whoever does not answer is not waited for.
-                        end = Some(Instant::now() + FAREWELL);
-                        None
-                    }
-                    (Protocol::Http2, Some(idle)) if idle >= IDLE => {
-                        speaking.as_mut().say_goodbye();
-                        end = Some(Instant::now() + FAREWELL);
-                        None
-                    }
-                    (_, idle) => {
-                        Some(Instant::now() + IDLE.saturating_sub(idle.unwrap_or_default()))
-                    }
-                };
-            }
-        }
-    }
-}
-
 /// Tells HTTP/2 from HTTP/1.1 by the first bytes: no request of the latter begins like the preface.
 async fn tell(mut stream: Stream) -> io::Result<(Rewound<Stream>, Protocol)> {
     let mut first = BytesMut::new();
@@ -323,32 +207,5 @@ where
 
     fn call(&self, request: Request<Incoming>) -> S::Future {
         self.0.borrow_mut().call(request)
-    }
-}
-
-// === impl Speaking ===
-
-impl<S, B> Speaking for http1::UpgradeableConnection<TokioIo<Line>, AtOnce<S>>
-where
-    S: Service<Request<Incoming>, Response = Response<B>>,
-    S::Error: Into<BoxError>,
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<BoxError>,
-{
-    fn say_goodbye(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
-impl<S, B> Speaking for http2::Connection<TokioIo<Line>, AtOnce<S>, Streams>
-where
-    S: Service<Request<Incoming>, Response = Response<B>>,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    fn say_goodbye(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
     }
 }
