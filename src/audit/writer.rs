@@ -1,14 +1,15 @@
 //! The single task that takes records, in batches, and gives receipts.
 //!
 //! One writer means one order, and batches come free: whatever waits when a commit ends is the next
-//! batch. Nothing is lost on the way: a batch that the store did not take stays, in order, until it
+//! batch. While nobody waits for a receipt there is no haste either, and a commit costs the same for one
+//! record as for hundreds: then it waits a moment for more. Nothing is lost on the way: a batch that the store did not take stays, in order, until it
 //! does, or until whoever announced it has withdrawn it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::health::{Board, Part, Trouble};
@@ -19,7 +20,9 @@ use super::unfinished::Unfinished;
 use super::{Lost, Patience};
 
 /// How many records one statement takes.
-const BATCH: usize = 512;
+pub(super) const BATCH: usize = 1024;
+/// How long records that nobody waits for may lie in memory until there is a batch of them. `kill -9` costs them.
+const GATHERING: Duration = Duration::from_millis(100);
 /// How many records the writer holds before it leaves the rest to the channel.
 const HELD: usize = 4096;
 /// Between two attempts at a store that does not answer.
@@ -45,6 +48,8 @@ pub(super) struct Writer {
     pub(super) sink: Sink,
     pub(super) stamp: Arc<Stamp>,
     pub(super) inbox: mpsc::Receiver<Job>,
+    /// Somebody waits for a receipt, or there is a batch.
+    pub(super) haste: Arc<Notify>,
     pub(super) board: Board,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) metrics: Metrics,
@@ -147,6 +152,7 @@ impl Writer {
                     }
                 }
                 held.extend(batch);
+                self.gather(held, &mut stopping).await;
             }
             self.metrics.queue(held.len() + self.inbox.len());
             while held.len() < HELD {
@@ -161,6 +167,20 @@ impl Writer {
                     return;
                 }
             }
+        }
+    }
+
+    /// Lets more come, if nobody waits for what is there. The inbox is not looked at meanwhile: to be woken for
+    /// every record would cost more than the record.
+    async fn gather(&self, held: &VecDeque<Job>, stopping: &mut watch::Receiver<bool>) {
+        self.metrics.queue(held.len() + self.inbox.len());
+        if held.len() >= BATCH || held.iter().any(|job| job.waiter.is_some()) {
+            return;
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => {}
+            () = self.haste.notified() => {}
+            () = tokio::time::sleep(GATHERING) => {}
         }
     }
 
