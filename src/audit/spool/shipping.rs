@@ -197,13 +197,14 @@ impl Spool {
         record: &Record,
         reason: &str,
     ) -> Result<(), Error> {
-        let line = line::write(record).map_err(Error::Refused)?.to_string();
+        let mut line = Vec::new();
+        line::write(record, &mut line).map_err(Error::Refused)?;
         let file = self.opened().await?;
         let set_aside = sqlx::query(SET_ASIDE)
             .bind(record.id)
             .bind(self.now())
             .bind(reason)
-            .bind(line.into_bytes());
+            .bind(line);
         file.execute(set_aside).await
     }
 
