@@ -221,16 +221,17 @@ impl Writer {
         }
         let jobs = held.drain(..count).map(|job| (job.record, job.waiter));
         let (batch, waiters): (Vec<Record>, Vec<Option<Waiter>>) = jobs.unzip();
-        let appended = self.append(&batch).await;
-        let jobs = batch.into_iter().zip(waiters);
-        let Err(failure) = appended else {
+        // Whoever ships what is durable shares it.
+        let batch = Arc::new(batch);
+        let Err(failure) = self.append(&batch).await else {
             self.metrics.appended(count);
-            for (record, waiter) in jobs {
-                self.stored(&record, waiter, held);
+            for (record, waiter) in batch.iter().zip(waiters) {
+                self.stored(record, waiter, held);
             }
             return true;
         };
-        for (record, waiter) in jobs.rev() {
+        let batch = Arc::unwrap_or_clone(batch);
+        for (record, waiter) in batch.into_iter().zip(waiters).rev() {
             held.push_front(Job {
                 record,
                 waiter,
@@ -271,22 +272,29 @@ impl Writer {
     async fn commit_one_by_one(&mut self, count: usize, held: &mut VecDeque<Job>) -> bool {
         for _ in 0..count {
             let Some(job) = held.pop_front() else { break };
-            match self.append(std::slice::from_ref(&job.record)).await {
+            let (record, waiter) = (Arc::new(vec![job.record]), job.waiter);
+            let appended = self.append(&record).await;
+            let record = &record[0];
+            match appended {
                 Ok(()) => {
                     self.metrics.appended(1);
-                    self.stored(&job.record, job.waiter, held);
+                    self.stored(record, waiter, held);
                 }
                 Err(NotTaken::Refused(error)) => {
                     tracing::error!(
-                        record.id = %job.record.id, error,
+                        record.id = %record.id, error,
                         "a record was refused: it is not in the trail",
                     );
                     self.metrics.lost(Lost::Refused);
                     self.unfinished.lost();
-                    tell(job.waiter, Err(Lost::Refused));
+                    tell(waiter, Err(Lost::Refused));
                 }
                 Err(NotTaken::Away(_)) => {
-                    held.push_front(job);
+                    held.push_front(Job {
+                        record: record.clone(),
+                        waiter,
+                        is_attempted: job.is_attempted,
+                    });
                     return false;
                 }
             }
@@ -294,7 +302,7 @@ impl Writer {
         true
     }
 
-    async fn append(&self, batch: &[Record]) -> Result<(), NotTaken> {
+    async fn append(&self, batch: &Arc<Vec<Record>>) -> Result<(), NotTaken> {
         let started = Instant::now();
         let result = self.sink.append(batch, self.attempt).await;
         self.metrics.attempt(started.elapsed());

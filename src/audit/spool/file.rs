@@ -1,8 +1,8 @@
 //! The spool's file: made, opened, and looked through.
 
 use std::path::Path;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -84,7 +84,7 @@ pub(in crate::audit) struct Shipment {
     /// Of the last one.
     pub(in crate::audit) seq: i64,
     /// At least one.
-    pub(in crate::audit) records: Vec<Record>,
+    pub(in crate::audit) records: Arc<Vec<Record>>,
 }
 
 /// What [`APPEND`] takes.
@@ -294,7 +294,7 @@ impl Shipment {
         Ok((last > seq).then_some(Self {
             spool_id,
             seq: last,
-            records,
+            records: Arc::new(records),
         }))
     }
 
