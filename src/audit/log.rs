@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use super::record::{Facts, Kind, Record, Stamp};
 use super::seal::Sealing;
 use super::seal::sealer::{Sealer, Surroundings};
 use super::trail::Trail;
-use super::writer::{Job, Waiter};
+use super::writer::{self, Job, Waiter};
 use super::{Backing, Config, Seal, Spooling, open};
 use crate::clock::Clock;
 
@@ -63,6 +63,8 @@ pub struct AuditLog {
 struct Shared {
     stamp: Arc<Stamp>,
     jobs: mpsc::Sender<Job>,
+    /// Tells the writer not to wait for more.
+    haste: Arc<Notify>,
     collapse: Arc<Collapse>,
     deadline: Duration,
     metrics: Metrics,
@@ -123,6 +125,7 @@ impl AuditLog {
         };
         let stamp = Arc::new(Stamp::new(clock, instance));
         let (jobs, inbox) = mpsc::channel(QUEUE);
+        let haste = Arc::new(Notify::new());
         let parts: &[Part] = match backing.spool {
             Spooling::Yes(_) => &[Part::Writer, Part::Shipper],
             Spooling::No | Spooling::Leftovers(_) => &[Part::Writer],
@@ -152,6 +155,7 @@ impl AuditLog {
             migrate,
             stamp: Arc::clone(&stamp),
             inbox,
+            haste: Arc::clone(&haste),
             board,
             metrics: metrics.clone(),
             stopping,
@@ -168,6 +172,7 @@ impl AuditLog {
         let shared = Shared {
             stamp,
             jobs,
+            haste,
             collapse,
             deadline: config.deadline,
             metrics,
@@ -221,6 +226,7 @@ impl AuditLog {
                 .map_err(|_| Lost::Stopped)?;
             if let Some(job) = job.take() {
                 place.send(job);
+                self.shared.haste.notify_one();
             }
             (&mut receipt).await.unwrap_or(Err(Lost::Stopped))
         };
@@ -262,6 +268,7 @@ impl AuditLog {
     pub fn queue(&self, facts: Facts) {
         let Shared {
             jobs,
+            haste,
             stamp,
             metrics,
             collapse,
@@ -271,6 +278,10 @@ impl AuditLog {
             let record = stamp.record(Kind::Exchange, facts);
             jobs.try_send(Job::queued(record)).is_ok()
         };
+        // Once a batch: whoever misses it in a race only comes later.
+        if jobs.capacity() == QUEUE - writer::BATCH {
+            haste.notify_one();
+        }
         if !is_queued {
             metrics.dropped();
             collapse.dropped_read();

@@ -138,16 +138,18 @@ impl Facts {
             &mut self.errcode,
             &mut self.request_id,
             &mut self.traceparent,
-        ] {
-            *text = text.take().map(|text| text::made_safe(&text, text::LIMIT));
+        ]
+        .into_iter()
+        .flatten()
+        {
+            text::make_safe(text, text::LIMIT);
         }
-        self.user_agent = self
-            .user_agent
-            .take()
-            .map(|text| text::made_safe(&text, text::USER_AGENT_LIMIT));
+        if let Some(text) = &mut self.user_agent {
+            text::make_safe(text, text::USER_AGENT_LIMIT);
+        }
         self.client_chain.truncate(text::CHAIN_LIMIT);
         for text in self.client_chain.iter_mut().chain(&mut self.violations) {
-            *text = text::made_safe(text, text::LIMIT);
+            text::make_safe(text, text::LIMIT);
         }
         self
     }

@@ -147,7 +147,7 @@ impl Shipper {
         let Some(shipment) = next.map_err(|error| error.trouble())? else {
             return Ok(Pass::Idle);
         };
-        let records = &shipment.records;
+        let records = shipment.records.as_slice();
         let spool = Arc::clone(&self.spool);
         // What follows is read while the store is busy.
         let ahead = async {
@@ -252,6 +252,7 @@ impl Shipper {
         if let Some(proof) = &mut self.proof {
             proof.doubt();
         }
+        self.spool.stalled();
         Trouble::of(error)
     }
 

@@ -33,7 +33,11 @@ pub(super) enum NotTaken {
 impl Sink {
     /// Appends `batch`, all of it or nothing, within `limit`. What took longer may be durable all the
     /// same.
-    pub(super) async fn append(&self, batch: &[Record], limit: Duration) -> Result<(), NotTaken> {
+    pub(super) async fn append(
+        &self,
+        batch: &Arc<Vec<Record>>,
+        limit: Duration,
+    ) -> Result<(), NotTaken> {
         match self {
             Self::Store(store) => tokio::time::timeout(limit, store.append(batch))
                 .await

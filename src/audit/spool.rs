@@ -62,9 +62,11 @@ pub(super) struct Spool {
     /// `None` until it could be opened.
     file: RwLock<Option<SpoolFile>>,
     shipped: AtomicI64,
-    /// What is on its way to the store, and what was read ahead: should the file be damaged, it is
-    /// not lost.
+    /// What is on its way to the store, and what comes next, if it is at hand: should the file be damaged,
+    /// it is not lost.
     held: Mutex<Vec<Arc<Shipment>>>,
+    /// The store takes what it is given.
+    is_flowing: AtomicBool,
     /// While this run lasts: some of its records may be lost.
     was_replaced: AtomicBool,
     /// The lock on shipping, if this process has it.
@@ -96,6 +98,7 @@ impl Spool {
             file: RwLock::default(),
             shipped: AtomicI64::default(),
             held: Mutex::default(),
+            is_flowing: AtomicBool::default(),
             was_replaced: AtomicBool::default(),
             shipping: Mutex::default(),
             run: Mutex::default(),
@@ -115,7 +118,7 @@ impl Spool {
     }
 
     /// Appends `batch`: all of it, or nothing.
-    pub(super) async fn append(self: &Arc<Self>, batch: &[Record]) -> Result<(), Error> {
+    pub(super) async fn append(self: &Arc<Self>, batch: &Arc<Vec<Record>>) -> Result<(), Error> {
         let seen = match self.try_append(batch).await {
             Err((seen, Error::Damaged(why))) => seen.map(|spool_id| (spool_id, why)),
             Err((_, Error::Moved)) => None,
@@ -137,7 +140,7 @@ impl Spool {
     }
 
     /// An error comes with the spool that it was found in.
-    async fn try_append(&self, batch: &[Record]) -> Result<(), (Option<Uuid>, Error)> {
+    async fn try_append(&self, batch: &Arc<Vec<Record>>) -> Result<(), (Option<Uuid>, Error)> {
         let guard = self.file.read().await;
         let Some(file) = guard.as_ref() else {
             return Err((None, Error::Moved));
@@ -154,6 +157,7 @@ impl Spool {
         };
         let written = append.await.map_err(|error| (Some(file.spool_id), error))?;
         self.note(file, written);
+        self.hand_over(file.spool_id, written, batch);
         self.news.notify_one();
         Ok(())
     }

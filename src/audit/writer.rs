@@ -1,14 +1,15 @@
 //! The single task that takes records, in batches, and gives receipts.
 //!
 //! One writer means one order, and batches come free: whatever waits when a commit ends is the next
-//! batch. Nothing is lost on the way: a batch that the store did not take stays, in order, until it
+//! batch. While nobody waits for a receipt there is no haste either, and a commit costs the same for one
+//! record as for hundreds: then it waits a moment for more. Nothing is lost on the way: a batch that the store did not take stays, in order, until it
 //! does, or until whoever announced it has withdrawn it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::health::{Board, Part, Trouble};
@@ -19,7 +20,9 @@ use super::unfinished::Unfinished;
 use super::{Lost, Patience};
 
 /// How many records one statement takes.
-const BATCH: usize = 512;
+pub(super) const BATCH: usize = 1024;
+/// How long records that nobody waits for may lie in memory until there is a batch of them. `kill -9` costs them.
+const GATHERING: Duration = Duration::from_millis(100);
 /// How many records the writer holds before it leaves the rest to the channel.
 const HELD: usize = 4096;
 /// Between two attempts at a store that does not answer.
@@ -45,6 +48,8 @@ pub(super) struct Writer {
     pub(super) sink: Sink,
     pub(super) stamp: Arc<Stamp>,
     pub(super) inbox: mpsc::Receiver<Job>,
+    /// Somebody waits for a receipt, or there is a batch.
+    pub(super) haste: Arc<Notify>,
     pub(super) board: Board,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) metrics: Metrics,
@@ -147,6 +152,7 @@ impl Writer {
                     }
                 }
                 held.extend(batch);
+                self.gather(held, &mut stopping).await;
             }
             self.metrics.queue(held.len() + self.inbox.len());
             while held.len() < HELD {
@@ -161,6 +167,20 @@ impl Writer {
                     return;
                 }
             }
+        }
+    }
+
+    /// Lets more come, if nobody waits for what is there. The inbox is not looked at meanwhile: to be woken for
+    /// every record would cost more than the record.
+    async fn gather(&self, held: &VecDeque<Job>, stopping: &mut watch::Receiver<bool>) {
+        self.metrics.queue(held.len() + self.inbox.len());
+        if held.len() >= BATCH || held.iter().any(|job| job.waiter.is_some()) {
+            return;
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => {}
+            () = self.haste.notified() => {}
+            () = tokio::time::sleep(GATHERING) => {}
         }
     }
 
@@ -201,16 +221,17 @@ impl Writer {
         }
         let jobs = held.drain(..count).map(|job| (job.record, job.waiter));
         let (batch, waiters): (Vec<Record>, Vec<Option<Waiter>>) = jobs.unzip();
-        let appended = self.append(&batch).await;
-        let jobs = batch.into_iter().zip(waiters);
-        let Err(failure) = appended else {
+        // Whoever ships what is durable shares it.
+        let batch = Arc::new(batch);
+        let Err(failure) = self.append(&batch).await else {
             self.metrics.appended(count);
-            for (record, waiter) in jobs {
-                self.stored(&record, waiter, held);
+            for (record, waiter) in batch.iter().zip(waiters) {
+                self.stored(record, waiter, held);
             }
             return true;
         };
-        for (record, waiter) in jobs.rev() {
+        let batch = Arc::unwrap_or_clone(batch);
+        for (record, waiter) in batch.into_iter().zip(waiters).rev() {
             held.push_front(Job {
                 record,
                 waiter,
@@ -251,22 +272,29 @@ impl Writer {
     async fn commit_one_by_one(&mut self, count: usize, held: &mut VecDeque<Job>) -> bool {
         for _ in 0..count {
             let Some(job) = held.pop_front() else { break };
-            match self.append(std::slice::from_ref(&job.record)).await {
+            let (record, waiter) = (Arc::new(vec![job.record]), job.waiter);
+            let appended = self.append(&record).await;
+            let record = &record[0];
+            match appended {
                 Ok(()) => {
                     self.metrics.appended(1);
-                    self.stored(&job.record, job.waiter, held);
+                    self.stored(record, waiter, held);
                 }
                 Err(NotTaken::Refused(error)) => {
                     tracing::error!(
-                        record.id = %job.record.id, error,
+                        record.id = %record.id, error,
                         "a record was refused: it is not in the trail",
                     );
                     self.metrics.lost(Lost::Refused);
                     self.unfinished.lost();
-                    tell(job.waiter, Err(Lost::Refused));
+                    tell(waiter, Err(Lost::Refused));
                 }
                 Err(NotTaken::Away(_)) => {
-                    held.push_front(job);
+                    held.push_front(Job {
+                        record: record.clone(),
+                        waiter,
+                        is_attempted: job.is_attempted,
+                    });
                     return false;
                 }
             }
@@ -274,7 +302,7 @@ impl Writer {
         true
     }
 
-    async fn append(&self, batch: &[Record]) -> Result<(), NotTaken> {
+    async fn append(&self, batch: &Arc<Vec<Record>>) -> Result<(), NotTaken> {
         let started = Instant::now();
         let result = self.sink.append(batch, self.attempt).await;
         self.metrics.attempt(started.elapsed());

@@ -50,12 +50,22 @@ impl Exchange {
 
     /// The facts of a record that is made now.
     fn facts(&self, phase: Phase, outcome: Option<Outcome>) -> Facts {
+        self.completed(self.facts.clone(), phase, outcome)
+    }
+
+    /// The facts of the only record, when nobody needs them any more.
+    fn only_facts(&mut self, outcome: Outcome) -> Facts {
+        let facts = std::mem::take(&mut self.facts);
+        self.completed(facts, Phase::Outcome, Some(outcome))
+    }
+
+    fn completed(&self, facts: Facts, phase: Phase, outcome: Option<Outcome>) -> Facts {
         let took = i64::try_from(self.started.elapsed().as_micros()).ok();
         Facts {
             phase: Some(phase),
             outcome,
             duration_us: took,
-            ..self.facts.clone()
+            ..facts
         }
     }
 

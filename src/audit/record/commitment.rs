@@ -9,6 +9,8 @@
 //! `key-backup-gateway/commitment/v1/claimed` (`…/authenticated`, `…/client`), and the salt is 16
 //! random bytes. A boolean is the text `true` or `false`. What the bytes of a value are, `value.rs` says.
 
+use std::cell::RefCell;
+
 use sha2::{Digest, Sha256};
 
 use super::Facts;
@@ -90,17 +92,26 @@ impl Commitment {
         finish(subject(CLIENT, salt).text(address).list(chain).text(agent))
     }
 
-    /// # Panics
-    ///
-    /// If the operating system has no random bytes: no key, no id and no salt could be made.
     fn new(hash: impl FnOnce(&[u8; 16]) -> [u8; 32]) -> Self {
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt).expect("the operating system has random bytes");
+        let salt = SALTS.with_borrow_mut(Salts::next);
         Self {
             hash: Some(hash(&salt)),
             salt: Some(salt),
         }
     }
+}
+
+/// How many salts one system call makes: each would cost as much as the hash over it.
+const AT_ONCE: usize = 64;
+
+/// Random bytes that have not been used.
+struct Salts {
+    fresh: [[u8; 16]; AT_ONCE],
+    left: usize,
+}
+
+thread_local! {
+    static SALTS: RefCell<Salts> = const { RefCell::new(Salts::new()) };
 }
 
 const CLAIMED: &str = "key-backup-gateway/commitment/v1/claimed";
@@ -116,4 +127,44 @@ fn subject(label: &str, salt: &[u8; 16]) -> Values {
 
 fn finish(values: &Values) -> [u8; 32] {
     Sha256::digest(values.as_bytes()).into()
+}
+
+// === impl Salts ===
+
+impl Salts {
+    const fn new() -> Self {
+        Self {
+            fresh: [[0; 16]; AT_ONCE],
+            left: 0,
+        }
+    }
+
+    /// # Panics
+    ///
+    /// If the operating system has no random bytes: no key, no id and no salt could be made.
+    fn next(&mut self) -> [u8; 16] {
+        if self.left == 0 {
+            getrandom::fill(self.fresh.as_flattened_mut())
+                .expect("the operating system has random bytes");
+            self.left = AT_ONCE;
+        }
+        self.left -= 1;
+        // It stays in the record alone.
+        std::mem::take(&mut self.fresh[self.left])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_salt_comes_twice() {
+        let salts = (0..3 * AT_ONCE).map(|_| SALTS.with_borrow_mut(Salts::next));
+        let salts: HashSet<_> = salts.collect();
+        assert_eq!(salts.len(), 3 * AT_ONCE);
+        assert!(!salts.contains(&[0; 16]));
+    }
 }

@@ -34,6 +34,14 @@ pub(in crate::audit) fn made_safe(text: &str, limit: usize) -> String {
     safe
 }
 
+/// The same for text that is mostly safe as it is, and stays where it is then.
+pub(super) fn make_safe(text: &mut String, limit: usize) {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    if text.len() > limit || !text.bytes().all(is_plain) {
+        *text = made_safe(text, limit);
+    }
+}
+
 /// Whether `char` does something to a terminal other than to stand there.
 pub(in crate::audit) fn acts_on_terminals(char: char) -> bool {
     char.is_control() || is_bidi_control(char)

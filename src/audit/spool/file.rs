@@ -1,8 +1,8 @@
 //! The spool's file: made, opened, and looked through.
 
 use std::path::Path;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -47,9 +47,12 @@ const EXTENT: &str = "
     SELECT count(*), coalesce(min(seq), 0), coalesce(max(seq), 0) FROM spool_record
 ";
 
+/// Of all lines and of all digests, one after the other; each element says where its line starts, and in the lower
+/// half how long it is.
 const APPEND: &str = "
     INSERT INTO spool_record (spooled_at, line, digest)
-    SELECT ?2, CAST(value ->> 0 AS BLOB), unhex(value ->> 1) FROM json_each(?1)
+    SELECT ?4, substr(?1, (value >> 32) + 1, value & 4294967295), substr(?2, 32 * key + 1, 32)
+    FROM json_each(?3)
 ";
 
 const NEXT: &str = "
@@ -81,7 +84,14 @@ pub(in crate::audit) struct Shipment {
     /// Of the last one.
     pub(in crate::audit) seq: i64,
     /// At least one.
-    pub(in crate::audit) records: Vec<Record>,
+    pub(in crate::audit) records: Arc<Vec<Record>>,
+}
+
+/// What [`APPEND`] takes.
+struct Lines {
+    joined: Vec<u8>,
+    digests: Vec<u8>,
+    places: String,
 }
 
 /// `seq`, line, and digest.
@@ -208,13 +218,19 @@ impl SpoolFile {
         now: i64,
         prepare: impl AsyncFnOnce(&mut SqliteConnection) -> Result<(), Error>,
     ) -> Result<i64, Error> {
-        let lines = lines(batch)?;
+        let Lines {
+            joined,
+            digests,
+            places,
+        } = Lines::of(batch)?;
         let _turn = self.turn.lock().await;
         let mut held = Held::of(&self.writer).await?;
         let mut transaction = held.begin_with(BEGIN_WRITE).await?;
         prepare(&mut transaction).await?;
         let done = sqlx::query(APPEND)
-            .bind(lines)
+            .bind(joined)
+            .bind(digests)
+            .bind(places)
             .bind(now)
             .execute(&mut *transaction)
             .await?;
@@ -278,7 +294,7 @@ impl Shipment {
         Ok((last > seq).then_some(Self {
             spool_id,
             seq: last,
-            records,
+            records: Arc::new(records),
         }))
     }
 
@@ -295,23 +311,33 @@ impl Shipment {
     }
 }
 
+// === impl Lines ===
+
+impl Lines {
+    fn of(batch: &[Record]) -> Result<Self, Error> {
+        let mut joined = Vec::with_capacity(1024 * batch.len());
+        let mut digests = Vec::with_capacity(32 * batch.len());
+        let mut places = Vec::with_capacity(batch.len());
+        for record in batch {
+            let start = joined.len();
+            line::write(record, &mut joined).map_err(Error::Refused)?;
+            digests.extend_from_slice(&Sha256::digest(&joined[start..]));
+            places.push((start as u64) << 32 | (joined.len() - start) as u64);
+        }
+        Ok(Self {
+            joined,
+            digests,
+            places: serde_json::json!(places).to_string(),
+        })
+    }
+}
+
 /// The record that was written as `line`, if that is what `digest` says.
 pub(super) fn read(line: &[u8], digest: &[u8]) -> Option<Record> {
     if Sha256::digest(line).as_slice() != digest {
         return None;
     }
     line::read(line)
-}
-
-/// What [`APPEND`] takes.
-fn lines(batch: &[Record]) -> Result<String, Error> {
-    let mut lines = Vec::with_capacity(batch.len());
-    for record in batch {
-        let line = line::write(record).map_err(Error::Refused)?.to_string();
-        let digest = hex::encode(Sha256::digest(&line));
-        lines.push([line, digest]);
-    }
-    Ok(serde_json::json!(lines).to_string())
 }
 
 async fn state(pool: &SqlitePool) -> Result<(Uuid, i64, i64), Error> {

@@ -63,6 +63,9 @@ const TAKEN: &str = "DELETE FROM spool_set_aside WHERE id = ?1";
 
 const OLDEST: &str = "SELECT spooled_at FROM spool_record WHERE seq = ?1";
 
+/// How many batches are in memory at most: one on its way, and those that follow.
+const AT_HAND: usize = 4;
+
 /// How much waits. Displayed as the end of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::audit) struct Backlog {
@@ -152,6 +155,35 @@ impl Spool {
         }
     }
 
+    /// `batch` has just become durable and ends with `seq`: while the store takes what it is given, the shipper
+    /// need not read that again.
+    pub(super) fn hand_over(&self, spool_id: Uuid, seq: i64, batch: &Arc<Vec<Record>>) {
+        if !self.is_flowing.load(Ordering::Relaxed) {
+            return;
+        }
+        let shipment = Shipment {
+            spool_id,
+            seq,
+            records: Arc::clone(batch),
+        };
+        let mut held = self.held();
+        let before = match held.last() {
+            Some(last) if last.spool_id == spool_id => last.seq,
+            Some(_) => return,
+            None => self.shipped.load(Ordering::Relaxed),
+        };
+        // A shipper that is behind finds them in the file when it comes to them.
+        if held.len() < AT_HAND && shipment.first() == before + 1 {
+            held.push(Arc::new(shipment));
+        }
+    }
+
+    /// The store did not take what comes next: the file has what follows, and memory need not.
+    pub(in crate::audit) fn stalled(&self) {
+        self.is_flowing.store(false, Ordering::Relaxed);
+        self.held().truncate(1);
+    }
+
     /// Everything up to `seq` is in the store, or set aside.
     pub(in crate::audit) async fn shipped(&self, spool_id: Uuid, seq: i64) -> Result<(), Error> {
         let file = self.opened().await?;
@@ -163,6 +195,7 @@ impl Spool {
             .await?;
         self.held().retain(|held| held.seq > seq);
         self.shipped.store(seq, Ordering::Relaxed);
+        self.is_flowing.store(true, Ordering::Relaxed);
         let written = file.state().await?.written;
         self.note(&file, written);
         Ok(())
@@ -197,13 +230,14 @@ impl Spool {
         record: &Record,
         reason: &str,
     ) -> Result<(), Error> {
-        let line = line::write(record).map_err(Error::Refused)?.to_string();
+        let mut line = Vec::new();
+        line::write(record, &mut line).map_err(Error::Refused)?;
         let file = self.opened().await?;
         let set_aside = sqlx::query(SET_ASIDE)
             .bind(record.id)
             .bind(self.now())
             .bind(reason)
-            .bind(line.into_bytes());
+            .bind(line);
         file.execute(set_aside).await
     }
 

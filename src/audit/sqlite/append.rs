@@ -1,7 +1,5 @@
 //! The only write to the trail.
 
-use serde_json::Value;
-
 use super::{SqliteStore, line};
 use crate::audit::record::Record;
 use crate::audit::store::Error;
@@ -38,17 +36,25 @@ pub(super) async fn append(store: &SqliteStore, batch: &[Record]) -> Result<(), 
     if batch.is_empty() {
         return Ok(());
     }
-    let lines = batch
-        .iter()
-        .map(line::write)
-        .collect::<Result<Vec<Value>, Error>>()?;
+    let lines = list(batch)?;
     let mut held = store.hold().await?;
     let mut transaction = store.begin_write(&mut held).await?;
     sqlx::query(APPEND)
-        .bind(Value::Array(lines).to_string())
+        .bind(lines)
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
     held.release();
     Ok(())
+}
+
+/// The batch as one JSON text.
+fn list(batch: &[Record]) -> Result<String, Error> {
+    let mut list = Vec::with_capacity(1024 * batch.len());
+    for record in batch {
+        list.push(if list.is_empty() { b'[' } else { b',' });
+        line::write(record, &mut list)?;
+    }
+    list.push(b']');
+    String::from_utf8(list).map_err(|_| Error::unstorable("a record is no text"))
 }

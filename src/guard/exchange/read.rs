@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Exchange, facts};
 use crate::audit::Reads;
-use crate::audit::record::{Outcome, Phase};
+use crate::audit::record::Outcome;
 use crate::guard::body::{Replay, Seen};
 use crate::guard::inner::{Ask, Called, Guarded, Inner, LOOK};
 use crate::guard::metrics::OnlyCounted;
@@ -87,7 +87,6 @@ impl Exchange {
         }
         self.facts.origin_status = Some(status.as_u16());
         self.facts.errcode = errcode;
-        let facts = self.facts(Phase::Outcome, Some(Outcome::Answered));
         self.ended(Some(status), verdict.as_ref(), Outcome::Answered);
         let wanted = match self.shared.config.audit.reads {
             Reads::All => true,
@@ -97,10 +96,12 @@ impl Exchange {
         if !wanted {
             return;
         }
-        let audit = self.shared.audit.clone();
+        let facts = self.only_facts(Outcome::Answered);
+        let audit = &self.shared.audit;
         match whoami {
             None => audit.queue(facts),
             Some(whoami) => {
+                let audit = audit.clone();
                 let under_way = self.shared.under_way.one();
                 tokio::spawn(async move {
                     audit.queue(facts::with_identity(facts, named(whoami.await.ok())));
