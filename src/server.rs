@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower_layer::Layer;
 
+use self::alarm::Alarm;
 use self::assemble::Origins;
 pub use self::error::Error;
 pub use self::listen::inherit::Inherited;
@@ -163,9 +164,11 @@ impl Server {
         let (stage, stages) = watch::channel(Stage::Serving);
         let mut workers = Workers::new(stages.clone());
         let crowd = assemble::crowd(&config, &metrics);
+        // Said once, not once by each worker.
+        let alarm = Alarm::new();
         for _ in 0..config.server.workers().get() {
             let service = guard.layer(forward.apart());
-            let shared = assemble::shared(&config, service, &crowd, metrics.clone());
+            let shared = assemble::shared(&config, service, &crowd, &alarm, metrics.clone());
             workers.start(&listeners, |listener| {
                 listen::serve(listener, Arc::clone(&shared), stages.clone())
             })?;

@@ -144,11 +144,13 @@ pub(super) fn crowd(config: &Config, metrics: &Metrics) -> Arc<Crowd> {
     Crowd::new(config.limits.connections, metrics.clone())
 }
 
-/// What all listeners of a worker share: what a connection's requests go through.
+/// What all listeners of a worker share: what a connection's requests go through. `alarm` is of the origin
+/// that does not answer.
 pub(super) fn shared<S>(
     config: &Config,
     service: S,
     crowd: &Arc<Crowd>,
+    alarm: &Alarm,
     metrics: Metrics,
 ) -> Arc<Shared<Front<S>>>
 where
@@ -162,7 +164,7 @@ where
     };
     let make = {
         let (trusted, request_id) = (Arc::clone(&trusted), server.request_id.clone());
-        let alarm = Alarm::new();
+        let alarm = alarm.clone();
         let nobody: Arc<[_]> = Arc::new([]);
         move |peer: Peer, pace: &Arc<Pace>| Front {
             inner: service.clone(),

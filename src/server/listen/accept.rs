@@ -8,7 +8,6 @@ use super::crowd::{Crowd, Member};
 use super::metrics::Metrics;
 use super::socket::{ACCEPT_PAUSE, Socket, concerns_one_connection};
 use super::wire::Wire;
-use crate::server::alarm::Alarm;
 
 /// A listener that never fails.
 pub(super) struct Acceptor {
@@ -17,8 +16,6 @@ pub(super) struct Acceptor {
     metrics: Metrics,
     /// Accepted, and still without a place.
     waiting: Option<(Wire, Option<IpAddr>)>,
-    /// Accepting failed: it may, and work again, many times a second.
-    failing: Alarm,
 }
 
 // === impl Acceptor ===
@@ -30,7 +27,6 @@ impl Acceptor {
             crowd,
             metrics,
             waiting: None,
-            failing: Alarm::new(),
         }
     }
 
@@ -49,7 +45,7 @@ impl Acceptor {
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
-                    if self.failing.rings() {
+                    if self.crowd.failing.rings() {
                         tracing::warn!(
                             error = &error as &dyn StdError,
                             "cannot accept connections; new ones wait"

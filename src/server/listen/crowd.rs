@@ -36,6 +36,8 @@ pub(in crate::server) struct Crowd {
     next: AtomicU64,
     left: Notify,
     full: Alarm,
+    /// Accepting failed: it may, and work again, many times a second.
+    pub(super) failing: Alarm,
     metrics: Metrics,
 }
 
@@ -58,6 +60,7 @@ impl Crowd {
             next: AtomicU64::new(0),
             left: Notify::new(),
             full: Alarm::new(),
+            failing: Alarm::new(),
             metrics,
         })
     }
