@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use tokio::task::coop::unconstrained;
 
 use super::bell::Bell;
 use super::body::Outgoing;
@@ -79,9 +80,9 @@ where
     /// Takes `request`. Nothing is written before the connection is polled.
     pub(super) fn send(&mut self, request: Request<Outgoing<B>>) -> Sent<B> {
         let sender = &mut self.sender;
-        Sent(Box::pin(
-            self.bell.hushed(|| sender.try_send_request(request)),
-        ))
+        let sent = self.bell.hushed(|| sender.try_send_request(request));
+        // Unconstrained: a task that has done enough for now would be woken by a waker that wakes nobody.
+        Sent(Box::pin(unconstrained(sent)))
     }
 
     /// Goes on by itself until it is free, or ends: both bodies move, or another protocol takes over.

@@ -1,13 +1,20 @@
 //! Connections: streaming, back-pressure, and how they end.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
+use tokio::task::consume_budget;
 use tokio::time::timeout;
+use tower_service::Service as _;
 
-use super::{Gateway, PATIENCE, closing};
+use super::{Gateway, PATIENCE, closing, forward};
 use crate::origin::{Answer, Origin};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -16,6 +23,9 @@ const CHUNKED: &str =
 
 /// More than all socket buffers on the way can hold.
 const PLENTY: usize = 64 << 20;
+
+/// What tokio lets a task do before it has to leave off.
+const BUDGET: usize = 128;
 
 #[tokio::test]
 async fn the_first_chunk_reaches_the_origin_before_the_last_is_sent() {
@@ -353,3 +363,28 @@ trait AwaitFor: Future + Sized {
 }
 
 impl<F: Future> AwaitFor for F {}
+
+/// A task that has done much has to leave off somewhere, and to be woken then: wherever that is.
+#[tokio::test]
+async fn an_answer_is_noticed_however_much_its_task_has_done_before() {
+    let origin = Origin::start(|_| Answer::json("200 OK", "{}")).await;
+    let mut forward = forward::<Full<Bytes>>(origin.address(), PATIENCE);
+    for (done, is_tired_first) in (0..=BUDGET).flat_map(|done| [(done, false), (done, true)]) {
+        let asked = async {
+            let request = Request::get("/").body(Full::default()).unwrap();
+            let answer = forward.call(request).await.unwrap();
+            answer.into_body().collect().await.unwrap().to_bytes()
+        };
+        let mut asked = pin!(asked);
+        let mut is_tired = !is_tired_first;
+        let asked = poll_fn(|context| {
+            is_tired = !is_tired;
+            for _ in 0..if is_tired { done } else { 0 } {
+                let _ = pin!(consume_budget()).poll(context);
+            }
+            asked.as_mut().poll(context)
+        });
+        let answer = timeout(PATIENCE, asked).await;
+        assert_eq!(answer.expect("it is noticed"), "{}", "{done} done before");
+    }
+}
