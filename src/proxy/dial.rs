@@ -1,5 +1,6 @@
 //! Connects to the origin, within a deadline.
 
+use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tower_service::Service;
@@ -24,6 +26,10 @@ use super::tls::{self, TlsError};
 /// Until a unix socket whose queue is full is tried again: Linux does not wait for room in it, as it
 /// does with TCP.
 const QUEUE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Until it is tried again when there are no descriptors. Those who accept pause for longer, so that what
+/// they give up is not taken by the next client.
+const DESCRIPTORS_PAUSE: Duration = Duration::from_millis(10);
 
 /// Until the origin is asked on an idle connection whether it is there, and between two questions: an
 /// origin that is gone without a word is noticed after two minutes, however long a poll may idle.
@@ -91,7 +97,7 @@ impl Service<Uri> for Dial {
 
     /// Boxed: once a connection, not once a request.
     fn call(&mut self, origin: Uri) -> Self::Future {
-        let connecting = self.way.clone().connect(origin);
+        let connecting = self.way.clone().connect_when_possible(origin);
         let connecting = tokio::time::timeout(self.timeout, connecting);
         Box::pin(async move {
             match connecting.await {
@@ -105,6 +111,17 @@ impl Service<Uri> for Dial {
 // === impl Way ===
 
 impl Way {
+    /// While there are no descriptors, whoever accepts clients sends away those who wait for nothing:
+    /// there will be some soon.
+    async fn connect_when_possible(self, origin: Uri) -> Result<Link, BoxError> {
+        loop {
+            match self.clone().connect(origin.clone()).await {
+                Err(error) if lacks_descriptors(&*error) => sleep(DESCRIPTORS_PAUSE).await,
+                connected => return connected,
+            }
+        }
+    }
+
     async fn connect(self, origin: Uri) -> Result<Link, BoxError> {
         match self {
             Self::Tcp(mut tcp) => Ok(Link::tcp(connect_tcp(&mut tcp, origin).await?)),
@@ -124,6 +141,15 @@ impl Way {
     }
 }
 
+/// Whether it failed because this process, or the machine, has no descriptor left.
+fn lacks_descriptors(error: &(dyn StdError + 'static)) -> bool {
+    /// `ENFILE` and `EMFILE` of Linux, which the standard library has no kind for.
+    const NO_MORE: [i32; 2] = [23, 24];
+    std::iter::successors(Some(error), |&error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error())
+        .any(|code| NO_MORE.contains(&code))
+}
+
 async fn connect_tcp(tcp: &mut HttpConnector, origin: Uri) -> Result<TcpStream, BoxError> {
     let stream = tcp.call(origin).await?.into_inner();
     // What the kernel cannot do is no reason not to forward.
@@ -136,7 +162,7 @@ async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     loop {
         match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                tokio::time::sleep(QUEUE_PAUSE).await;
+                sleep(QUEUE_PAUSE).await;
             }
             connected => return connected,
         }

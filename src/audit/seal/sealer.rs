@@ -40,6 +40,9 @@ const BATCH: u32 = 4096;
 const FIRST_LOOK: Duration = Duration::from_secs(3);
 /// After so many rounds that failed it is said.
 const FAILURES: u32 = 5;
+/// Until somebody who seals is asked for their place again, in the last step.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
 /// How long the last steps may take when the gateway stops.
 const LAST_STEPS: Duration = Duration::from_secs(5);
 
@@ -286,7 +289,12 @@ impl Sealer {
             let progress = self.store.seal(BATCH, beyond, &mut step).await?;
             beyond = last;
             if progress == Progress::Busy {
-                return Ok(true);
+                if !is_last {
+                    return Ok(true);
+                }
+                // Whoever seals just now may have looked before our last records came, and may be the last.
+                tokio::time::sleep(BUSY_PAUSE).await;
+                continue;
             }
             if let Some(Err(broken)) = outcome {
                 // What this version cannot read, a newer gateway may have sealed by the next round.
