@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
+use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::Route;
@@ -62,15 +63,18 @@ where
         Some(connection)
     }
 
-    /// Keeps `connection`.
+    /// Keeps `connection`; but outside of a runtime, where nobody would look after it, closes it.
     pub(super) fn put(self: &Arc<Self>, connection: Box<Connection<B>>) {
         let mut kept = self.kept();
+        if !kept.is_swept {
+            let Ok(runtime) = Handle::try_current() else {
+                return;
+            };
+            kept.is_swept = true;
+            runtime.spawn(sweep(Arc::downgrade(self)));
+        }
         let sweeps = kept.sweeps;
         kept.idle.push((sweeps, connection));
-        if !kept.is_swept {
-            kept.is_swept = true;
-            tokio::spawn(sweep(Arc::downgrade(self)));
-        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept<B>> {

@@ -4,8 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Gateway, closing};
-use crate::origin::{Connection, Origin};
+use bytes::Bytes;
+use http::Request;
+use http_body::Body as _;
+use http_body_util::Full;
+use tower_service::Service as _;
+
+use super::{Gateway, PATIENCE, closing, forward};
+use crate::origin::{Answer, Connection, Origin};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
@@ -135,4 +141,18 @@ async fn an_unused_connection_that_the_origin_closes_is_closed() {
     gateway.ask(closing("GET / HTTP/1.1")).await;
     let closed = tokio::time::timeout(Duration::from_secs(3), closed.recv()).await;
     assert!(closed.is_ok(), "it is closed within seconds");
+}
+
+#[test]
+fn an_answer_may_be_dropped_where_there_is_no_runtime() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (answer, _forward) = runtime.block_on(async {
+        let origin = Origin::start(|_| Answer::json("200 OK", "")).await;
+        let request = Request::get("/").body(Full::<Bytes>::default()).unwrap();
+        let mut forward = forward(origin.address(), PATIENCE);
+        (forward.call(request).await.unwrap(), forward)
+    });
+    // Its connection is free, and would be kept.
+    assert!(answer.body().is_end_stream());
+    drop(answer);
 }
