@@ -22,6 +22,7 @@
 
 mod collapse;
 pub mod export;
+pub mod filters;
 mod health;
 mod lease;
 mod log;
@@ -43,6 +44,7 @@ mod spool;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
+pub mod summary;
 mod trail;
 mod unfinished;
 pub mod verify;

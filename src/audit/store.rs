@@ -3,6 +3,7 @@
 mod causes;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod delegate;
+mod desk;
 mod error;
 mod tree;
 
@@ -19,6 +20,7 @@ use uuid::Uuid;
 pub(super) use self::causes::Cause;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) use self::delegate::delegate_tree;
+pub use self::desk::{Adoption, By, Desk, Drift, Span, Standing, Summarised, Violations, Writes};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use self::error::blames_the_schema;
 pub use self::error::{Error, OpenError};
@@ -27,7 +29,7 @@ pub use self::tree::{
     StoredHead, StoredLeaf, StoredTile, Strays, Tree, Unsealed, Waiting,
 };
 use super::record::{Judged, Outcome, Record, Stored};
-use crate::matrix::Action;
+use crate::matrix::{Action, EventType};
 
 /// A boxed future, as the methods of [`Store`] return them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -139,12 +141,22 @@ pub const DEAD_AFTER_SECONDS: u32 = 60;
 pub struct Query {
     /// The claimed or the authenticated user.
     pub user: Option<String>,
+    /// This device only.
+    pub device: Option<String>,
+    /// This client's address only, as it stands in the record.
+    pub address: Option<String>,
+    /// A `User-Agent` that begins so.
+    pub client: Option<String>,
     /// `recorded_at` from here on, inclusive.
     pub since: Option<DateTime<Utc>>,
     /// `recorded_at` up to here, exclusive.
     pub until: Option<DateTime<Utc>>,
     /// This action only.
     pub action: Option<Action>,
+    /// This type only.
+    pub event_type: Option<EventType>,
+    /// What has this code among its violations.
+    pub violation: Option<String>,
     /// This verdict only.
     pub verdict: Option<Judged>,
     /// This outcome only. An intent without an outcome reads as [`Outcome::Unanswered`].

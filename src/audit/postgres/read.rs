@@ -10,7 +10,7 @@ use super::PgStore;
 use crate::audit::record::{Judged, Outcome, Stored};
 use crate::audit::row::{self, Row};
 use crate::audit::store::{Error, OpenIntents, Query, Readable};
-use crate::matrix::Action;
+use crate::matrix::{Action, EventType};
 
 /// A promise not to change anything.
 pub(super) const BEGIN: &str = "
@@ -61,6 +61,11 @@ macro_rules! newest {
                 AND other.id > record.id
         )))
         AND ($8::uuid IS NULL OR id < $8)
+        AND ($10::text IS NULL OR device_id = $10)
+        AND ($11::text IS NULL OR client_address = $11)
+        AND ($12::text IS NULL OR starts_with(user_agent, $12))
+        AND ($13::text IS NULL OR event_type = $13)
+        AND ($14::text IS NULL OR violations @> jsonb_build_array($14))
     ORDER BY id DESC
     LIMIT $9"
         )
@@ -119,7 +124,12 @@ pub(super) async fn page(store: &PgStore, query: &Query) -> Result<Vec<Stored>, 
         .bind(query.outcome.map(Outcome::as_str))
         .bind(query.outcome == Some(Outcome::Unanswered))
         .bind(query.before)
-        .bind((query.limit > 0).then_some(i64::from(query.limit)));
+        .bind((query.limit > 0).then_some(i64::from(query.limit)))
+        .bind(query.device.as_deref())
+        .bind(query.address.as_deref())
+        .bind(query.client.as_deref())
+        .bind(query.event_type.map(EventType::as_str))
+        .bind(query.violation.as_deref());
     read(store, rows).await
 }
 

@@ -9,7 +9,7 @@ use super::SqliteStore;
 use crate::audit::record::{Judged, Outcome, Stored};
 use crate::audit::row::{self, Row};
 use crate::audit::store::{Error, OpenIntents, Query, Readable};
-use crate::matrix::Action;
+use crate::matrix::{Action, EventType};
 
 /// The columns of [`Row`], then `rest`.
 macro_rules! select {
@@ -40,6 +40,11 @@ const PAGE: &str = select!(
             WHERE other.exchange_id = record.exchange_id AND other.phase = 'outcome'
         )))
         AND (?8 IS NULL OR id < ?8)
+        AND (?10 IS NULL OR device_id = ?10)
+        AND (?11 IS NULL OR client_address = ?11)
+        AND (?12 IS NULL OR user_agent >= ?12 AND user_agent < ?12 || char(0x10FFFF))
+        AND (?13 IS NULL OR event_type = ?13)
+        AND (?14 IS NULL OR EXISTS (SELECT 1 FROM json_each(violations) WHERE value = ?14))
     ORDER BY id DESC
     LIMIT ?9"
 );
@@ -85,7 +90,12 @@ pub(super) async fn page(store: &SqliteStore, query: &Query) -> Result<Vec<Store
             -1
         } else {
             i64::from(query.limit)
-        });
+        })
+        .bind(query.device.as_deref())
+        .bind(query.address.as_deref())
+        .bind(query.client.as_deref())
+        .bind(query.event_type.map(EventType::as_str))
+        .bind(query.violation.as_deref());
     read(store, rows).await
 }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use chrono::SecondsFormat;
 use clap::{Args, ValueEnum};
 use key_backup_gateway::audit::export::{self, Csv, Line, Sink, write_sealed};
+use key_backup_gateway::audit::filters::described;
 use key_backup_gateway::audit::record::{Facts, Kind};
 use key_backup_gateway::audit::store::TreeStore;
 use key_backup_gateway::clock::{Clock as _, SystemClock};
 use serde_json::json;
 
-use super::filters::{Filters, described};
+use super::filters::Filters;
 use crate::cli::{Database, closed_pipe_is_fine, runtime, stamp, trail};
 
 #[derive(Debug, Args)]

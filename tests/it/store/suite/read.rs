@@ -223,6 +223,7 @@ pub(crate) async fn filters_add_up(bench: &Bench) {
         outcome: Some(Outcome::Answered),
         before: Some(Uuid::max()),
         limit: 5,
+        ..Query::default()
     };
 
     assert_eq!(found(&*store, query).await, [batch[1].id]);
