@@ -44,7 +44,9 @@ mod spool;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
+mod summariser;
 pub mod summary;
+mod thread;
 mod trail;
 mod unfinished;
 pub mod verify;

@@ -15,9 +15,11 @@ use super::metrics::Metrics;
 use super::record::{Facts, Kind, Record, Stamp};
 use super::seal::Sealing;
 use super::seal::sealer::{Sealer, Surroundings};
+use super::summariser;
+use super::thread::Thread;
 use super::trail::Trail;
 use super::writer::{self, Job, Waiter};
-use super::{Backing, Config, Seal, Spooling, open};
+use super::{Backing, Config, Seal, Spooling, open, store};
 use crate::clock::Clock;
 
 /// What a request does when its receipt does not come in time.
@@ -72,12 +74,7 @@ struct Shared {
     stop: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
     sealer: Option<Thread>,
-}
-
-/// A thread that ends when it is told to, and says so.
-struct Thread {
-    stop: watch::Sender<bool>,
-    stopped: watch::Receiver<bool>,
+    summary: Option<Thread>,
 }
 
 /// How many records may wait for the writer. What one takes is some 2 KiB.
@@ -145,8 +142,9 @@ impl AuditLog {
                 board.say(Part::Sealer, Some(trouble));
                 None
             }
-            Seal::Yes(sealing) => Some(Thread::seal(*sealing, surroundings)?),
+            Seal::Yes(sealing) => Some(seal(*sealing, surroundings)?),
         };
+        let summary = backing.summary.take().map(summarise).transpose()?;
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
         let trail = Trail {
@@ -180,6 +178,7 @@ impl AuditLog {
             stop,
             stopped,
             sealer,
+            summary,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -325,42 +324,38 @@ impl AuditLog {
             tracing::error!("the trail was not written to the end before the limit");
         }
         // What was written last is sealed, too.
-        if let Some(sealer) = &self.shared.sealer {
-            let _ = sealer.stop.send(true);
-            let mut stopped = sealer.stopped.clone();
-            let done = async { stopped.wait_for(|done| *done).await.is_ok() };
-            if tokio::time::timeout_at(end, done).await.is_err() {
-                tracing::warn!("what was recorded last is sealed at the next start");
-            }
+        if let Some(sealer) = &self.shared.sealer
+            && !sealer.end(end).await
+        {
+            tracing::warn!("what was recorded last is sealed at the next start");
+        }
+        // A step that is cut short is made again by whoever comes next.
+        if let Some(summary) = &self.shared.summary {
+            summary.end(end).await;
         }
     }
 }
 
-// === impl Thread ===
+/// The sealer: hashing must not keep the writer waiting.
+fn seal(sealing: Sealing, surroundings: Surroundings) -> Result<Thread, std::io::Error> {
+    Thread::start("audit-sealer", async move |stopping| {
+        match open(&sealing.database) {
+            Ok(store) => {
+                let sealer = Sealer::new(sealing, store, surroundings);
+                sealer.run(stopping).await;
+            }
+            // The same was opened before, for those who record.
+            Err(error) => tracing::error!(error = chain(&error), "nothing is sealed"),
+        }
+    })
+}
 
-impl Thread {
-    /// The sealer, with a runtime and connections of its own: hashing must not keep the writer waiting.
-    fn seal(sealing: Sealing, surroundings: Surroundings) -> Result<Self, std::io::Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (stop, stopping) = watch::channel(false);
-        let (done, stopped) = watch::channel(false);
-        std::thread::Builder::new()
-            .name("audit-sealer".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    match open(&sealing.database) {
-                        Ok(store) => {
-                            let sealer = Sealer::new(sealing, store, surroundings);
-                            sealer.run(stopping).await;
-                        }
-                        // The same was opened before, for those who record.
-                        Err(error) => tracing::error!(error = chain(&error), "nothing is sealed"),
-                    }
-                });
-                let _ = done.send(true);
-            })?;
-        Ok(Self { stop, stopped })
-    }
+/// What keeps the summary: nobody waits for it.
+fn summarise(database: store::Config) -> Result<Thread, std::io::Error> {
+    Thread::start("audit-summary", async move |stopping| {
+        match open(&database) {
+            Ok(store) => summariser::run(store, stopping).await,
+            Err(error) => tracing::error!(error = chain(&error), "no summary is kept"),
+        }
+    })
 }

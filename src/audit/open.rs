@@ -33,6 +33,8 @@ pub struct Backing {
     pub spool: Spooling,
     /// How they are sealed.
     pub sealing: Seal,
+    /// Where their summary is kept: the same database, by connections of its own. `None`: somebody else does it.
+    pub summary: Option<store::Config>,
 }
 
 /// Whether records are sealed.
@@ -90,6 +92,7 @@ pub fn backing(database: &store::Config, config: &Config) -> Result<Backing, Ope
         store,
         spool,
         sealing: Seal::No,
+        summary: Some(database.clone()),
     })
 }
 

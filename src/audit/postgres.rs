@@ -8,6 +8,8 @@
 
 mod append;
 mod certificates;
+mod desk;
+mod desk_impl;
 mod hosts;
 mod options;
 mod password;
@@ -16,6 +18,8 @@ mod pool;
 mod read;
 mod runs;
 mod schema;
+mod summary;
+mod summary_write;
 mod tree;
 mod tree_impl;
 mod tree_read;

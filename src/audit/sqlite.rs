@@ -6,11 +6,14 @@
 //! written to a file that was removed or replaced meanwhile.
 
 mod append;
+mod desk;
+mod desk_impl;
 pub(super) mod held;
 pub(super) mod line;
 mod read;
 mod runs;
 pub(super) mod schema;
+mod summary;
 mod tree;
 mod tree_impl;
 mod tree_read;

@@ -3,6 +3,8 @@
 mod causes;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod delegate;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod delegate_desk;
 mod desk;
 mod error;
 mod tree;
@@ -20,6 +22,8 @@ use uuid::Uuid;
 pub(super) use self::causes::Cause;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) use self::delegate::delegate_tree;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) use self::delegate_desk::delegate_desk;
 pub use self::desk::{Adoption, By, Desk, Drift, Span, Standing, Summarised, Violations, Writes};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use self::error::blames_the_schema;
@@ -108,10 +112,10 @@ pub trait Store: Send + Sync + 'static {
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
-/// A store that keeps the tree over its records, too.
-pub trait TreeStore: Store + Tree {}
+/// A store that keeps the tree over its records, too, and answers auditors.
+pub trait TreeStore: Store + Tree + Desk {}
 
-impl<S: Store + Tree> TreeStore for S {}
+impl<S: Store + Tree + Desk> TreeStore for S {}
 
 /// A run of which nothing more is heard.
 #[derive(Clone, Debug, PartialEq, Eq)]

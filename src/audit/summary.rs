@@ -6,11 +6,15 @@
 //! It is no part of the proof: whoever doubts it has it made anew from the records (`audit rebuild`), and gets the same. The
 //! order in which records arrive changes nothing. Nothing waits for it.
 
+mod batch;
 mod client;
 mod observation;
 mod profile;
+mod rows;
 mod story;
 
+pub(super) use self::batch::{Batch, Derived};
 pub use self::client::client;
 pub use self::profile::{Content, Profile, Seen};
+pub(super) use self::rows::Rows;
 pub use self::story::{Became, Change, story};

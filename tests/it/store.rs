@@ -128,4 +128,12 @@ conformance! {
         checkpoints_come_in_order_and_the_newest_first,
         a_lost_checkpoint_is_named_by_its_record,
     }
+    desk: {
+        an_empty_trail_has_an_empty_summary,
+        the_summary_counts_what_the_records_say,
+        whatever_the_order_of_arrival_the_summary_is_the_same,
+        several_that_summarise_at_once_count_a_record_once,
+        a_read_of_what_nobody_wrote_is_a_drift,
+        types_that_disagree_are_found_until_they_agree,
+    }
 }

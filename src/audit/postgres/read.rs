@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::PgStore;
-use crate::audit::record::{Judged, Outcome, Stored};
+use crate::audit::record::{Judged, Outcome, Record, Stored};
 use crate::audit::row::{self, Row};
 use crate::audit::store::{Error, OpenIntents, Query, Readable};
 use crate::matrix::{Action, EventType};
@@ -112,6 +112,35 @@ const MISSING: &str = "
     WHERE NOT EXISTS (SELECT FROM audit_record AS record WHERE record.id = asked.id)
 ";
 
+/// All records of a user, as far back as anybody replays.
+const HISTORY: &str = concat!(
+    "WITH newest AS (
+        (SELECT * FROM audit_record AS record WHERE claimed_user = $1 ORDER BY id DESC LIMIT $2)
+        UNION ALL (SELECT * FROM audit_record AS record
+            WHERE authenticated_user = $1 AND authenticated_user IS DISTINCT FROM claimed_user
+            ORDER BY id DESC LIMIT $2)
+    )",
+    select!("newest", "ORDER BY id DESC LIMIT $2")
+);
+
+/// Beyond so many records of one user nothing is replayed: what is older does not matter to what is known now.
+const LONGEST_HISTORY: i64 = 100_000;
+
+/// A user's writes and clears, and the reads `$4`.
+const CHANGES: &str = concat!(
+    "WITH newest AS (
+        (SELECT * FROM audit_record AS record
+            WHERE claimed_user = $1 AND action IN ('write', 'clear') AND ($2::uuid IS NULL OR id < $2)
+            ORDER BY id DESC LIMIT $3)
+        UNION ALL (SELECT * FROM audit_record AS record
+            WHERE authenticated_user = $1 AND authenticated_user IS DISTINCT FROM claimed_user
+                AND action IN ('write', 'clear') AND ($2::uuid IS NULL OR id < $2)
+            ORDER BY id DESC LIMIT $3)
+        UNION ALL (SELECT * FROM audit_record AS record WHERE id = ANY($4))
+    )",
+    select!("newest", "ORDER BY id DESC LIMIT $3")
+);
+
 /// See [`Store::page`](crate::audit::store::Store::page).
 pub(super) async fn page(store: &PgStore, query: &Query) -> Result<Vec<Stored>, Error> {
     let statement = query.user.as_ref().map_or(PAGE, |_| PAGE_OF_USER);
@@ -191,6 +220,40 @@ pub(super) async fn records(
     }
     let rows = sqlx::query(BY_ID).bind(ids).persistent(false);
     row::readable(&rows.fetch_all(connection).await?)
+}
+
+/// All records of `user`, as far back as anybody replays; those that can be read.
+pub(super) async fn history(
+    connection: &mut PgConnection,
+    user: &str,
+) -> Result<Vec<Record>, Error> {
+    let rows = sqlx::query(HISTORY)
+        .bind(user)
+        .bind(LONGEST_HISTORY)
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    let found = row::readable(&rows)?.into_values();
+    Ok(found
+        .filter_map(Result::ok)
+        .map(|stored| stored.record)
+        .collect())
+}
+
+/// The writes and clears of `user`, and `reads`, newest first.
+pub(super) async fn changes_of(
+    connection: &mut PgConnection,
+    user: &str,
+    before: Option<Uuid>,
+    limit: u32,
+    reads: &[Uuid],
+) -> Result<Vec<Row>, Error> {
+    let rows: Rows<'_> = sqlx::query_as(CHANGES)
+        .bind(user)
+        .bind(before)
+        .bind(i64::from(limit))
+        .bind(reads);
+    Ok(rows.persistent(false).fetch_all(connection).await?)
 }
 
 type Rows<'q> = sqlx::query::QueryAs<'q, sqlx::Postgres, Row, sqlx::postgres::PgArguments>;

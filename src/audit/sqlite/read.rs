@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use crate::audit::record::{Judged, Outcome, Stored};
+use crate::audit::record::{Judged, Outcome, Record, Stored};
 use crate::audit::row::{self, Row};
 use crate::audit::store::{Error, OpenIntents, Query, Readable};
 use crate::matrix::{Action, EventType};
@@ -75,6 +75,20 @@ const MISSING: &str = "
     WHERE NOT EXISTS (SELECT 1 FROM audit_record WHERE id = unhex(value))
 ";
 
+const BEYOND: &str = select!("WHERE record.rowid > ?1 AND record.rowid <= ?2");
+
+/// All records of a user, as far back as anybody replays.
+const HISTORY: &str =
+    select!("WHERE claimed_user = ?1 OR authenticated_user = ?1 ORDER BY id DESC LIMIT 100000");
+
+/// A user's writes and clears, and the reads that gave something else.
+const CHANGES: &str = select!(
+    "WHERE (claimed_user = ?1 OR authenticated_user = ?1)
+        AND (action IN ('write', 'clear') OR id IN (SELECT read_id FROM audit_drift WHERE user_id = ?1))
+        AND (?2 IS NULL OR id < ?2)
+    ORDER BY id DESC LIMIT ?3"
+);
+
 /// See [`Store::page`](crate::audit::store::Store::page).
 pub(super) async fn page(store: &SqliteStore, query: &Query) -> Result<Vec<Stored>, Error> {
     let rows = sqlx::query_as(PAGE)
@@ -141,6 +155,44 @@ pub(super) async fn records(
 ) -> Result<HashMap<Uuid, Readable>, Error> {
     let rows = sqlx::query(BY_ID).bind(list(ids));
     row::readable(&rows.fetch_all(connection).await?)
+}
+
+/// The records beyond the rowid `last`, up to `end`; those that can be read.
+pub(super) async fn beyond(
+    connection: &mut SqliteConnection,
+    last: i64,
+    end: i64,
+) -> Result<Vec<Record>, Error> {
+    let rows = sqlx::query(BEYOND).bind(last).bind(end);
+    legible(&rows.fetch_all(connection).await?)
+}
+
+/// All records of `user`, as far back as anybody replays; those that can be read.
+pub(super) async fn history(
+    connection: &mut SqliteConnection,
+    user: &str,
+) -> Result<Vec<Record>, Error> {
+    let rows = sqlx::query(HISTORY).bind(user);
+    legible(&rows.fetch_all(connection).await?)
+}
+
+/// The writes and clears of `user`, and the reads that gave something else, newest first.
+pub(super) async fn changes_of(
+    store: &SqliteStore,
+    user: &str,
+    before: Option<Uuid>,
+    limit: u32,
+) -> Result<Vec<Stored>, Error> {
+    let rows = sqlx::query_as(CHANGES);
+    read(store, rows.bind(user).bind(before).bind(limit)).await
+}
+
+fn legible(rows: &[SqliteRow]) -> Result<Vec<Record>, Error> {
+    let found = row::readable(rows)?.into_values();
+    Ok(found
+        .filter_map(Result::ok)
+        .map(|stored| stored.record)
+        .collect())
 }
 
 /// One JSON text.

@@ -181,6 +181,8 @@ pub struct Drift {
 pub enum Summarised {
     /// Somebody else does it just now.
     Busy,
+    /// It must be made anew first: [`Desk::forget_summary`].
+    Due,
     /// So many records were taken in; none if there was nothing to do.
     Taken(u64),
 }

@@ -118,6 +118,16 @@ impl Profile {
         }
     }
 
+    /// What a store kept of `user`; `None` if no version of this program has written it.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(in crate::audit) fn read(user: &str, json: &str) -> Option<Self> {
+        let profile: Self = serde_json::from_str(json).ok()?;
+        Some(Self {
+            user: user.to_owned(),
+            ..profile
+        })
+    }
+
     /// What was seen last of `event_type`.
     #[must_use]
     pub fn seen(&self, event_type: EventType) -> Option<Seen> {

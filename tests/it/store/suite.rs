@@ -1,6 +1,7 @@
 //! The claims that every store is held to.
 
 pub(super) mod append;
+pub(super) mod desk;
 pub(super) mod read;
 pub(super) mod runs;
 pub(super) mod schema;
