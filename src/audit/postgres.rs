@@ -18,6 +18,7 @@ mod pool;
 mod read;
 mod runs;
 mod schema;
+mod search;
 mod summary;
 mod summary_write;
 mod tree;
@@ -97,7 +98,7 @@ impl Store for PgStore {
     }
 
     fn page<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Vec<Stored>, Error>> {
-        self.bounded(READING, read::page(self, query))
+        self.bounded(READING, search::page(self, query))
     }
 
     fn exchange(&self, exchange_id: Uuid) -> BoxFuture<'_, Result<Vec<Stored>, Error>> {

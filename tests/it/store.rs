@@ -128,6 +128,9 @@ conformance! {
         checkpoints_come_in_order_and_the_newest_first,
         a_lost_checkpoint_is_named_by_its_record,
     }
+    search: {
+        a_page_is_the_same_whatever_the_summary_knows,
+    }
     desk: {
         an_empty_trail_has_an_empty_summary,
         the_summary_counts_what_the_records_say,

@@ -7,10 +7,9 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::PgStore;
-use crate::audit::record::{Judged, Outcome, Record, Stored};
+use crate::audit::record::{Record, Stored};
 use crate::audit::row::{self, Row};
-use crate::audit::store::{Error, OpenIntents, Query, Readable};
-use crate::matrix::{Action, EventType};
+use crate::audit::store::{Error, OpenIntents, Readable};
 
 /// A promise not to change anything.
 pub(super) const BEGIN: &str = "
@@ -43,48 +42,7 @@ macro_rules! select {
     };
 }
 
-/// The newest of those that `whose` and the filters of [`Query`] let through. An unnamed statement is
-/// planned with its values at hand, so a filter that is null costs nothing.
-macro_rules! newest {
-    ($whose:literal) => {
-        concat!(
-            "WHERE ",
-            $whose,
-            "
-        AND ($2::timestamptz IS NULL OR record.recorded_at >= $2)
-        AND ($3::timestamptz IS NULL OR record.recorded_at < $3)
-        AND ($4::text IS NULL OR action = $4)
-        AND ($5::text IS NULL OR verdict = $5)
-        AND ($6::text IS NULL OR outcome = $6 OR ($7 AND phase = 'intent' AND NOT EXISTS (
-            SELECT FROM audit_record AS other
-            WHERE other.exchange_id = record.exchange_id AND other.phase = 'outcome'
-                AND other.id > record.id
-        )))
-        AND ($8::uuid IS NULL OR id < $8)
-        AND ($10::text IS NULL OR device_id = $10)
-        AND ($11::text IS NULL OR client_address = $11)
-        AND ($12::text IS NULL OR starts_with(user_agent, $12))
-        AND ($13::text IS NULL OR event_type = $13)
-        AND ($14::text IS NULL OR violations @> jsonb_build_array($14))
-    ORDER BY id DESC
-    LIMIT $9"
-        )
-    };
-}
-
-const PAGE: &str = select!("audit_record", newest!("$1::text IS NULL"));
-
-/// The two indexes one after the other, each no further than it must be read: whoever has a million
-/// records has a newest hundred, too. No record is in both.
-const PAGE_OF_USER: &str = concat!(
-    "WITH newest AS (
-        (SELECT * FROM audit_record AS record ",
-    newest!("claimed_user = $1"),
-    ") UNION ALL (SELECT * FROM audit_record AS record ",
-    newest!("authenticated_user = $1 AND authenticated_user IS DISTINCT FROM claimed_user"),
-    "))",
-    select!("newest", "ORDER BY id DESC LIMIT $9")
-);
+pub(super) use select;
 
 const EXCHANGE: &str = select!("audit_record", "WHERE exchange_id = $1 ORDER BY id");
 
@@ -140,27 +98,6 @@ const CHANGES: &str = concat!(
     )",
     select!("newest", "ORDER BY id DESC LIMIT $3")
 );
-
-/// See [`Store::page`](crate::audit::store::Store::page).
-pub(super) async fn page(store: &PgStore, query: &Query) -> Result<Vec<Stored>, Error> {
-    let statement = query.user.as_ref().map_or(PAGE, |_| PAGE_OF_USER);
-    let rows = sqlx::query_as(statement)
-        .bind(query.user.as_deref())
-        .bind(query.since)
-        .bind(query.until)
-        .bind(query.action.map(Action::as_str))
-        .bind(query.verdict.map(Judged::as_str))
-        .bind(query.outcome.map(Outcome::as_str))
-        .bind(query.outcome == Some(Outcome::Unanswered))
-        .bind(query.before)
-        .bind((query.limit > 0).then_some(i64::from(query.limit)))
-        .bind(query.device.as_deref())
-        .bind(query.address.as_deref())
-        .bind(query.client.as_deref())
-        .bind(query.event_type.map(EventType::as_str))
-        .bind(query.violation.as_deref());
-    read(store, rows).await
-}
 
 /// See [`Store::exchange`](crate::audit::store::Store::exchange).
 pub(super) async fn exchange(store: &PgStore, exchange_id: Uuid) -> Result<Vec<Stored>, Error> {

@@ -3,10 +3,10 @@
 use chrono::{Datelike, Months, NaiveDate, Utc};
 use key_backup_gateway::audit::postgres::PgStore;
 use key_backup_gateway::audit::record::Record;
-use key_backup_gateway::audit::store::{Error, Query, Store, Tree};
+use key_backup_gateway::audit::store::{Desk, Error, Query, Store, Summarised, Tree};
 use sqlx::PgPool;
 
-use super::bench::{Bench, Gateway, all, config, full};
+use super::bench::{Bench, Gateway, all, config, full, records};
 
 /// The first day of the month, `ahead` months from now.
 #[expect(clippy::disallowed_methods, reason = "the database has no other clock")]
@@ -160,7 +160,10 @@ pub(super) async fn role(bench: &Bench, options: &str) -> String {
 /// As the second migration left it.
 const WITHOUT_TREE: &str = "
     DROP TABLE audit_pending, audit_leaf, audit_tile, audit_tree_head, audit_checkpoint,
-        audit_lost_checkpoint;
+        audit_lost_checkpoint, audit_fresh, audit_summary, audit_user, audit_adoption, audit_hour,
+        audit_violation, audit_drift, audit_open, audit_trait, audit_stray;
+    DROP INDEX audit_record_violation, audit_record_no_claimed_user;
+    DROP FUNCTION audit_note_fresh CASCADE;
     DELETE FROM audit_migration WHERE version >= 3
 ";
 
@@ -188,6 +191,54 @@ async fn a_role_that_could_append_can_while_the_tree_is_new() {
     assert!(store.waiting().await.unwrap().is_pending);
     let denied = store.seal(1, i64::MIN, &mut |_| None).await.unwrap_err();
     assert_eq!(denied.code(), "store_denied", "{denied}");
+    // It may keep the summary, which proves nothing.
+    assert_eq!(store.summarise(10).await.unwrap(), Summarised::Taken(1));
+    store.forget_summary().await.unwrap();
+    assert_eq!(store.summarise(10).await.unwrap(), Summarised::Taken(1));
+}
+
+#[tokio::test]
+async fn what_was_there_before_the_summary_is_taken_into_it() {
+    let bench = Bench::postgres().await;
+    let owner = bench.migrated().await;
+    bench.execute(WITHOUT_TREE).await;
+    bench.execute("DELETE FROM audit_record").await;
+    owner.close().await;
+    let gateway = Gateway::new();
+    let record = |from: &Gateway| from.next(full());
+    let (before, after) = (record(&gateway), record(&gateway));
+    // As an earlier version appends.
+    bench
+        .execute(&format!(
+            "INSERT INTO audit_record (id, kind, recorded_at, instance, run_id, version, violations)
+            VALUES ('{}', 'heartbeat', now(), 'gateway-1', '{}', '1', '[]')",
+            before.id, before.run_id
+        ))
+        .await;
+
+    let store = bench.migrated().await;
+    store.append(std::slice::from_ref(&after)).await.unwrap();
+    assert!(store.standing().await.unwrap().is_behind);
+    assert_eq!(store.summarise(10).await.unwrap(), Summarised::Due);
+    store.forget_summary().await.unwrap();
+    assert_eq!(store.summarise(10).await.unwrap(), Summarised::Taken(2));
+    let standing = store.standing().await.unwrap();
+    assert_eq!((standing.summarised, standing.is_behind), (2, false));
+}
+
+#[tokio::test]
+async fn whoever_may_read_the_trail_alone_finds_by_time_and_device_all_the_same() {
+    let bench = Bench::postgres().await;
+    let owner = bench.migrated().await;
+    let record = Gateway::new().record(full());
+    owner.append(std::slice::from_ref(&record)).await.unwrap();
+    let store = PgStore::open(&config(&role(&bench, "").await)).unwrap();
+    let query = Query {
+        device: full().device_id,
+        since: Some(record.recorded_at),
+        ..Query::default()
+    };
+    assert_eq!(records(store.page(&query).await.unwrap()), [record]);
 }
 
 #[tokio::test]

@@ -5,4 +5,5 @@ pub(super) mod desk;
 pub(super) mod read;
 pub(super) mod runs;
 pub(super) mod schema;
+pub(super) mod search;
 pub(super) mod tree;
