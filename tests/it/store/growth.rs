@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{TimeDelta, Utc};
 use key_backup_gateway::audit::record::{Judged, Outcome};
-use key_backup_gateway::audit::store::Query;
+use key_backup_gateway::audit::store::{Query, Summarised};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
@@ -16,13 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const FILL: &str = "
     INSERT INTO audit_record (
         id, kind, exchange_id, phase, recorded_at, instance, run_id, version, action,
-        claimed_user, authenticated_user, verdict, violations, outcome
+        claimed_user, authenticated_user, verdict, violations, outcome, device_id, client_address, user_agent
     )
     SELECT
         (left(audit_first_id(clock_timestamp())::text, 13) || '-7000-8'
             || lpad(to_hex(number), 15, '0'))::uuid,
         'exchange', gen_random_uuid(), CASE number % 2 WHEN 0 THEN 'intent' ELSE 'outcome' END,
-        clock_timestamp(), 'gateway-1', '00000000-0000-7000-8000-000000000007', '1', 'write', '@user' || number % 400, '@user' || number % 400, 'accept', '[]', 'answered'
+        clock_timestamp(), 'gateway-1', '00000000-0000-7000-8000-000000000007', '1', 'write', '@user' || number % 400, '@user' || number % 400, 'accept', '[]', 'answered', 'D' || number % 400, '192.0.2.' || number % 250, 'Element/' || number % 400
     FROM generate_series(1, 20000) AS number;
     ANALYZE audit_record;
 ";
@@ -44,14 +45,18 @@ const OTHERS: &str = "
 #[tokio::test]
 async fn no_question_to_a_long_trail_reads_all_of_it() {
     let bench = Bench::postgres().await;
-    bench.migrated().await.close().await;
+    let store = bench.migrated().await;
     bench.execute(FILL).await;
+    while store.summarise(2000).await.unwrap() != Summarised::Taken(0) {}
+    store.close().await;
+    bench.execute("ANALYZE").await;
     let pool = PgPoolOptions::new().max_connections(1);
     let pool = pool.connect(&bench.url()).await.unwrap();
     let asked = Query {
         limit: 100,
         ..Query::default()
     };
+    let long_ago = Utc::now() - TimeDelta::days(300);
     let queries = [
         asked.clone(),
         Query {
@@ -64,6 +69,27 @@ async fn no_question_to_a_long_trail_reads_all_of_it() {
         },
         Query {
             outcome: Some(Outcome::Failed),
+            ..asked.clone()
+        },
+        Query {
+            device: Some("D7".to_owned()),
+            ..asked.clone()
+        },
+        Query {
+            address: Some("not one of them".to_owned()),
+            ..asked.clone()
+        },
+        Query {
+            client: Some("Element/39".to_owned()),
+            ..asked.clone()
+        },
+        Query {
+            violation: Some("not_json".to_owned()),
+            ..asked.clone()
+        },
+        Query {
+            since: Some(long_ago),
+            until: Some(long_ago + TimeDelta::days(1)),
             ..asked
         },
     ];
@@ -75,6 +101,9 @@ async fn no_question_to_a_long_trail_reads_all_of_it() {
     }
     store.exchange(Uuid::now_v7()).await.unwrap();
     store.missing(&[Uuid::now_v7()]).await.unwrap();
+    store.changes("@user7", None, 100).await.unwrap();
+    store.profile("@user7").await.unwrap();
+    store.drifts(None, 100).await.unwrap();
     let found = store.open_intents(RUN, None, 100).await.unwrap();
     assert_eq!(found.open.len(), 100);
     // The sealer's and the verifier's.
