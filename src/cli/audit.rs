@@ -1,12 +1,13 @@
 //! `audit …`: the trail, read, exported, proved and verified.
 //!
 //! Readers change nothing: no file is made, nothing is migrated. Only an export says in the trail that it was
-//! made, and `resume` what was lost.
+//! made, and `resume` what was lost; `rebuild` writes what is derived, and no record.
 
 mod export;
 mod filters;
 mod keygen;
 mod prove;
+mod rebuild;
 mod resume;
 mod verify;
 
@@ -43,6 +44,8 @@ pub(super) enum Command {
     Keygen(keygen::Keygen),
     /// Let a database that was restored go on, and say in the trail what was lost
     Resume(resume::Resume),
+    /// Make the summary anew, from which the page, `stats` and `report` speak; it is no part of the proof
+    Rebuild(rebuild::Rebuild),
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +101,7 @@ impl Command {
             Self::Verify(verify) => return verify.run(),
             Self::Keygen(keygen) => keygen.run(),
             Self::Resume(resume) => resume.run(),
+            Self::Rebuild(rebuild) => rebuild.run(),
         }
         .map(|()| ExitCode::SUCCESS)
     }
