@@ -352,6 +352,11 @@ fn seal(sealing: Sealing, surroundings: Surroundings) -> Result<Thread, std::io:
 
 /// What keeps the summary: nobody waits for it.
 fn summarise(database: store::Config) -> Result<Thread, std::io::Error> {
+    // One connection: it does one thing after the other.
+    let database = store::Config {
+        max_connections: 1,
+        ..database
+    };
     Thread::start("audit-summary", async move |stopping| {
         match open(&database) {
             Ok(store) => summariser::run(store, stopping).await,

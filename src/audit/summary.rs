@@ -18,3 +18,6 @@ pub use self::client::client;
 pub use self::profile::{Content, Profile, Seen};
 pub(super) use self::rows::Rows;
 pub use self::story::{Became, Change, story};
+
+#[cfg(test)]
+mod tests;
