@@ -1,24 +1,37 @@
-//! The second listener: health and metrics, for operators and their machines only.
+//! The second listener: health, metrics, and the auditor's page and API; never for the public.
 //!
 //! `/health/live` says that the process answers, `/health/ready` that it can forward, and
 //! `/health/audit` that it can record. They are apart because a broken trail must not take `/sync`
 //! out of a load balancer. Each is 200 or 503, with its reasons.
+//!
+//! Under `/audit` people find the auditor's page, under `/api` programs the same: [`Access`] says who may
+//! come in. Without a token in the configuration, or with `admin.audit = false`, neither is there.
 
+pub(crate) mod access;
+pub mod config;
 mod metrics;
+mod page;
+pub mod routes;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::extract::{DefaultBodyLimit, FromRef, State};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
-use http::{HeaderMap, StatusCode};
+use http::request::Parts;
+use http::{StatusCode, Uri};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use self::access::Audience;
+pub use self::access::token::{Digest, Holder, Token};
+pub use self::access::{Access, Auditor, Csrf, Peer, Reader, Visitor};
+pub use self::config::{Config, KnownToken, Role};
 use crate::audit::{Health, Trouble};
 
 /// Why something is not as it should be.
@@ -43,6 +56,10 @@ pub struct Admin {
     pub audit: watch::Receiver<Health>,
     /// What `/health/ready` asks.
     pub ready: Probe,
+    /// What there is.
+    pub config: Config,
+    /// Who may see it.
+    pub access: Access,
 }
 
 /// The answer of the health routes.
@@ -52,14 +69,57 @@ struct Report {
     reasons: Vec<Reason>,
 }
 
+/// The longest body of a request: a form with filters, and a token.
+const LONGEST_BODY: usize = 64 << 10;
+
 /// The routes of the admin listener.
 pub fn router(admin: Admin) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/health/live", get(async || report(vec![])))
         .route("/health/ready", get(ready))
         .route("/health/audit", get(audit))
-        .route("/metrics", get(metrics))
-        .with_state(admin)
+        .route("/metrics", get(metrics));
+    let router = if admin.config.has_desk() {
+        router.merge(desk(&admin))
+    } else {
+        if admin.config.audit {
+            tracing::info!(
+                "there is no auditor's page, for want of a token: make one with `key-backup-gateway audit token`, and \
+                 put its line into admin.tokens"
+            );
+        }
+        router
+    };
+    router.with_state(admin)
+}
+
+/// The auditor's page and the API, behind their door.
+fn desk(admin: &Admin) -> Router<Admin> {
+    Router::new()
+        .route("/audit", get(home))
+        .route("/audit/", get(page::overview))
+        .route(
+            "/audit/login",
+            get(access::show_log_in).post(access::log_in),
+        )
+        .route("/audit/logout", post(access::log_out))
+        .route_layer(from_fn_with_state(
+            admin.access.clone(),
+            access::admit::admit,
+        ))
+        // What is not there is nobody's secret.
+        .route("/audit/{*rest}", any(async || StatusCode::NOT_FOUND))
+        .route("/api/{*rest}", any(async || StatusCode::NOT_FOUND))
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(map_response(page::fields))
+}
+
+/// GET `/audit`: the page's own addresses are relative to `/audit/`.
+async fn home(_: Reader, uri: Uri) -> Redirect {
+    match uri.query() {
+        Some(query) => Redirect::permanent(&format!("/audit/?{query}")),
+        None => Redirect::permanent("/audit/"),
+    }
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {
@@ -85,8 +145,16 @@ async fn audit(State(admin): State<Admin>) -> Response {
     report(reasons)
 }
 
-async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    match metrics::answer(&admin.registry, &headers) {
+async fn metrics(State(admin): State<Admin>, parts: Parts) -> Response {
+    if !admin.config.metrics {
+        if admin.config.tokens.is_empty() {
+            return StatusCode::NOT_FOUND.into_response();
+        }
+        if let Err(refusal) = admin.access.by_token(&parts).await {
+            return refusal.answer(Audience::Api);
+        }
+    }
+    match metrics::answer(&admin.registry, &parts.headers) {
         Ok(answer) => answer,
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");
@@ -104,6 +172,14 @@ fn report(reasons: Vec<Reason>) -> Response {
     (code, Json(Report { status, reasons })).into_response()
 }
 
+// === impl Access ===
+
+impl FromRef<Admin> for Access {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.access.clone()
+    }
+}
+
 // === impl Reason ===
 
 impl From<&Trouble> for Reason {
@@ -113,31 +189,5 @@ impl From<&Trouble> for Reason {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use http::Request;
-    use tower::ServiceExt as _;
-
-    use super::*;
-
-    async fn audit_health(audit: watch::Receiver<Health>) -> StatusCode {
-        let ready: Probe = Arc::new(|| Box::pin(async { Ok(()) }));
-        let admin = router(Admin {
-            registry: Arc::default(),
-            audit,
-            ready,
-        });
-        let request = Request::get("/health/audit")
-            .body(axum::body::Body::empty())
-            .unwrap();
-        admin.oneshot(request).await.unwrap().status()
-    }
-
-    #[tokio::test]
-    async fn a_trail_whose_writer_has_ended_is_not_healthy() {
-        let (writer, health) = watch::channel(Health::default());
-        assert_eq!(audit_health(health.clone()).await, StatusCode::OK);
-        drop(writer);
-        assert_eq!(audit_health(health).await, StatusCode::SERVICE_UNAVAILABLE);
-    }
-}
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;

@@ -24,7 +24,7 @@ pub use self::limits::Limits;
 pub use self::listen::{Address, Listen, Tls};
 pub use self::server::{Network, Server};
 use crate::audit::{seal, store};
-use crate::{audit, identity, policy, proxy, telemetry};
+use crate::{admin, audit, identity, policy, proxy, telemetry};
 
 /// The whole configuration: a section of the file each.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +45,8 @@ pub struct Config {
     pub database: store::Config,
     /// `[checkpoint]`
     pub checkpoint: seal::Config,
+    /// `[admin]`
+    pub admin: admin::Config,
     /// `[log]`
     pub log: telemetry::Config,
 }
@@ -62,7 +64,7 @@ pub enum Needs {
 
 /// The sections, with the keys of each.
 #[must_use]
-pub fn sections() -> [(&'static str, &'static [&'static str]); 9] {
+pub fn sections() -> [(&'static str, &'static [&'static str]); 10] {
     [
         ("server", keys::<Server>()),
         ("origin", keys::<proxy::Config>()),
@@ -72,6 +74,7 @@ pub fn sections() -> [(&'static str, &'static [&'static str]); 9] {
         ("limits", keys::<Limits>()),
         ("database", keys::<store::Config>()),
         ("checkpoint", keys::<seal::Config>()),
+        ("admin", keys::<admin::Config>()),
         ("log", keys::<telemetry::Config>()),
     ]
 }
@@ -96,6 +99,7 @@ impl Config {
             limits: layers.section("limits", &mut mistakes),
             database: layers.section("database", &mut mistakes),
             checkpoint: layers.section("checkpoint", &mut mistakes),
+            admin: layers.section("admin", &mut mistakes),
             log: layers.section("log", &mut mistakes),
         };
         layers.refuse_the_rest(&mut mistakes);

@@ -147,16 +147,21 @@ impl Server {
         let metrics = Metrics::new(&mut registry);
 
         let (stop, stopping) = watch::channel(false);
+        let access = assemble::access(&config, &audit);
         let router = admin::router(Admin {
             registry: Arc::new(registry),
             audit: audit.health(),
             ready: ready::probe(forward.clone(), stopping),
+            config: config.admin.clone(),
+            access: access.clone(),
         });
         let (end_admin, admin_ends) = watch::channel(false);
         let mut admin = JoinSet::new();
         for socket in admin_sockets {
             tracing::info!("listening for administrators on {}", socket.address());
-            let serving = axum::serve(socket, router.clone());
+            let service = router.clone();
+            let service = service.into_make_service_with_connect_info::<admin::Peer>();
+            let serving = axum::serve(socket, service);
             let ends = told(admin_ends.clone());
             admin.spawn(serving.with_graceful_shutdown(ends).into_future());
         }
@@ -199,6 +204,7 @@ impl Server {
         guard.idle().await;
         let _ = stage.send(Stage::Over);
         workers.join();
+        access.write_down().await;
         operation::stopped(&audit).await;
         audit.stop(LAST_WORDS).await;
         let _ = end_admin.send(true);

@@ -250,9 +250,15 @@ impl AuditLog {
 
     /// Appends a record of something that was done to the gateway, `detail` with the name of it, and waits until it
     /// is durable. What cannot be recorded is logged.
-    pub async fn operation(&self, operation: &str, mut detail: Value) {
+    pub async fn operation(&self, operation: &str, detail: Value) {
+        self.operation_from(operation, detail, None).await;
+    }
+
+    /// The same for something that was done from an address, if that is known.
+    pub async fn operation_from(&self, operation: &str, mut detail: Value, client: Option<IpAddr>) {
         detail["operation"] = operation.into();
         let facts = Facts {
+            client_address: client.map(|client| client.to_string()),
             detail: Some(detail),
             ..Facts::default()
         };

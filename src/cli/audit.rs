@@ -9,6 +9,7 @@ mod keygen;
 mod prove;
 mod rebuild;
 mod resume;
+mod token;
 mod verify;
 
 use std::io::{self, BufWriter, StdoutLock, Write as _};
@@ -42,6 +43,8 @@ pub(super) enum Command {
     Verify(verify::Verify),
     /// Make a key that signs checkpoints, and print its public key
     Keygen(keygen::Keygen),
+    /// Make a token for the auditor's page, and print it with its line for the configuration
+    Token(token::MakeToken),
     /// Let a database that was restored go on, and say in the trail what was lost
     Resume(resume::Resume),
     /// Make the summary anew, from which the page, `stats` and `report` speak; it is no part of the proof
@@ -100,6 +103,7 @@ impl Command {
             Self::Prove(prove) => prove.run(),
             Self::Verify(verify) => return verify.run(),
             Self::Keygen(keygen) => keygen.run(),
+            Self::Token(token) => token.run(),
             Self::Resume(resume) => resume.run(),
             Self::Rebuild(rebuild) => rebuild.run(),
         }

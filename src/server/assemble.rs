@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,10 +19,11 @@ use super::listen::crowd::Crowd;
 use super::listen::metrics::Metrics;
 use super::listen::pace::Pace;
 use super::listen::{Limits, Peer, Shared};
+use crate::admin::Access;
 use crate::audit::seal::Sealing;
 use crate::audit::{self, AuditLog, Seal};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::guard::{self, GuardLayer, Replay};
 use crate::identity::{self, Through};
 use crate::proxy::fields::Hop;
@@ -139,6 +141,16 @@ pub(super) fn guard(
         .never_sent(proxy::Error::never_sent)
 }
 
+/// Who may look at the trail.
+pub(super) fn access(config: &Config, audit: &AuditLog) -> Access {
+    let trusted = trusted(&config.server);
+    Access::new(&config.admin, audit.clone(), Arc::new(SystemClock), trusted)
+}
+
+fn trusted(server: &config::Server) -> Arc<[IpNet]> {
+    server.trusted_proxies.iter().map(|it| it.0).collect()
+}
+
 /// All clients' connections.
 pub(super) fn crowd(config: &Config, metrics: &Metrics) -> Arc<Crowd> {
     Crowd::new(config.limits.connections, metrics.clone())
@@ -157,7 +169,7 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let server = &config.server;
-    let trusted: Arc<[_]> = server.trusted_proxies.iter().map(|it| it.0).collect();
+    let trusted = trusted(server);
     let limits = Limits {
         fields: config.limits.fields,
         heads: config.limits.heads,

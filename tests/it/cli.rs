@@ -1,6 +1,8 @@
 //! The commands, by the binary itself: what they print where, and how they end.
 
 #[cfg(feature = "sqlite")]
+mod access;
+#[cfg(feature = "sqlite")]
 mod alarm;
 #[cfg(feature = "sqlite")]
 mod kinds;
@@ -112,6 +114,7 @@ fn asking_for_help_or_version_is_no_mistake() {
         "audit verify --help",
         "audit keygen --help",
         "audit resume --help",
+        "audit token --help",
     ] {
         let ran = Desk::new().run(line).expect(DONE);
         assert!(

@@ -352,6 +352,52 @@ fn a_wrong_variable_is_told_what_its_key_takes() {
 }
 
 #[test]
+fn tokens_of_auditors_are_plain_strings_in_the_environment() {
+    let name = "KEY_BACKUP_GATEWAY__ADMIN__TOKENS";
+    let (one, other) = ("a1".repeat(32), "b2".repeat(32));
+    let both = format!("auditor:sha256:{one}, reader:sha256:{other}");
+    let config = load(environment(&[(name, &both)])).unwrap();
+    let written: Vec<_> = config
+        .admin
+        .tokens
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        written,
+        [
+            format!(r#"{{ role = "auditor", hash = "sha256:{one}" }}"#),
+            format!(r#"{{ role = "reader", hash = "sha256:{other}" }}"#),
+        ]
+    );
+    let list = format!("[{}]", written[0]);
+    let config = load(environment(&[(name, &list)])).unwrap();
+    assert_eq!(config.admin.tokens.len(), 1);
+    assert!(
+        load(environment(&[(name, "")]))
+            .unwrap()
+            .admin
+            .tokens
+            .is_empty()
+    );
+
+    for wrong in [
+        format!("kbg_{PLANTED}"),
+        format!("auditor:kbg_{PLANTED}"),
+        format!("kbg_{PLANTED}:sha256:{one}"),
+        format!("{PLANTED}:sha256:{one}"),
+        format!("auditor:{PLANTED}"),
+        format!("auditor:sha256:{one},auditor:sha256:{one}"),
+    ] {
+        let said = said_of(name, &wrong);
+        assert!(
+            said.contains("admin.tokens: ") && !said.contains(PLANTED) && !said.contains(&one),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn only_what_needs_an_origin_misses_it() {
     let error = load(Sources::default()).unwrap_err();
     assert_eq!(error.mistakes().len(), 1, "{error}");

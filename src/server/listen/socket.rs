@@ -14,14 +14,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use self::file::SocketFile;
 use super::inherit::{Inherited, Passed};
 use super::wire::Wire;
-use crate::config;
+use crate::{admin, config};
 
 /// How many connections the kernel keeps that we have not accepted yet; it cuts it down to
 /// `net.core.somaxconn`, which is this by default.
@@ -254,12 +255,12 @@ impl Socket {
 /// For the administrators' requests, which axum serves.
 impl Listener for Socket {
     type Io = Wire;
-    type Addr = ();
+    type Addr = Option<IpAddr>;
 
-    async fn accept(&mut self) -> (Wire, ()) {
+    async fn accept(&mut self) -> (Wire, Option<IpAddr>) {
         loop {
             match Self::accept(self).await {
-                Ok((wire, _)) => return (wire, ()),
+                Ok(accepted) => return accepted,
                 Err(error) if concerns_one_connection(&error) => {}
                 // Clients meet the same, and the log says it once for them.
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -267,8 +268,14 @@ impl Listener for Socket {
         }
     }
 
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
+    fn local_addr(&self) -> io::Result<Option<IpAddr>> {
+        Ok(None)
+    }
+}
+
+impl Connected<IncomingStream<'_, Socket>> for admin::Peer {
+    fn connect_info(stream: IncomingStream<'_, Socket>) -> Self {
+        Self(*stream.remote_addr())
     }
 }
 
