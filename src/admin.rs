@@ -189,5 +189,6 @@ impl From<&Trouble> for Reason {
     }
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(feature = "sqlite")]
+#[cfg(test)]
 mod tests;

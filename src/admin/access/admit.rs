@@ -22,6 +22,18 @@ pub struct Reader(pub Visitor);
 #[derive(Clone, Debug)]
 pub struct Auditor(pub Visitor);
 
+/// Why a handler is not called.
+#[derive(Clone, Copy, Debug)]
+pub struct NotAdmitted(Why);
+
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    /// The table says less than the handler.
+    WrongRole(Audience),
+    /// A fault of ours: the handler was mounted outside, or its route is open to anyone.
+    NoDoor,
+}
+
 /// The longest form: filters, and a token.
 const LONGEST_FORM: usize = 64 << 10;
 
@@ -96,14 +108,24 @@ async fn signed(visitor: &Visitor, body: Body) -> Result<Body, Refusal> {
 }
 
 /// Whoever the layer let in, if they may do what `role` may.
-fn visitor(parts: &Parts, role: Role) -> Result<Visitor, Response> {
+fn visitor(parts: &Parts, role: Role) -> Result<Visitor, NotAdmitted> {
     match parts.extensions.get::<Visitor>() {
         Some(visitor) if visitor.role >= role => Ok(visitor.clone()),
-        Some(_) => Err(Refusal::WrongRole.answer(audience(parts.uri.path()))),
-        None => {
-            // A fault of ours: the handler was mounted outside, or its route is open to anyone.
-            tracing::error!("a route of the auditor's page is not behind its door");
-            Err(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+        Some(_) => Err(NotAdmitted(Why::WrongRole(audience(parts.uri.path())))),
+        None => Err(NotAdmitted(Why::NoDoor)),
+    }
+}
+
+// === impl NotAdmitted ===
+
+impl IntoResponse for NotAdmitted {
+    fn into_response(self) -> Response {
+        match self.0 {
+            Why::WrongRole(audience) => Refusal::WrongRole.answer(audience),
+            Why::NoDoor => {
+                tracing::error!("a route of the auditor's page is not behind its door");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
         }
     }
 }
@@ -111,9 +133,9 @@ fn visitor(parts: &Parts, role: Role) -> Result<Visitor, Response> {
 // === impl Reader ===
 
 impl<S: Sync> FromRequestParts<S> for Reader {
-    type Rejection = Response;
+    type Rejection = NotAdmitted;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, NotAdmitted> {
         visitor(parts, Role::Reader).map(Self)
     }
 }
@@ -121,9 +143,9 @@ impl<S: Sync> FromRequestParts<S> for Reader {
 // === impl Auditor ===
 
 impl<S: Sync> FromRequestParts<S> for Auditor {
-    type Rejection = Response;
+    type Rejection = NotAdmitted;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, NotAdmitted> {
         visitor(parts, Role::Auditor).map(Self)
     }
 }

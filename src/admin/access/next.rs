@@ -2,6 +2,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::token;
+
 /// A place on the auditor's page: a path under `/audit/`, and its query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Next(String);
@@ -28,7 +30,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 impl Next {
     /// `text` if it is such a place, else the first page. Browsers read a `\` as `/`, leave out tabs and line
-    /// ends, and go up at `..` and `%2e%2e`: what could be read as anything else is none.
+    /// ends, and go up at `..` and `%2e%2e`: what could be read as anything else is none. Nor is an address with a
+    /// token in it, which somebody put there by mistake: it goes no further.
     pub(crate) fn parse(text: &str) -> Self {
         let path = text.split(['?', '#']).next().unwrap_or_default();
         let is_plain = text
@@ -42,7 +45,8 @@ impl Next {
             && !path.contains("//")
             && !path.split('/').any(goes_up)
             && path != LOG_IN
-            && path != LOG_OUT;
+            && path != LOG_OUT
+            && !token::looks_like_one(text);
         if is_ours && is_plain && text.len() <= LONGEST {
             Self(text.to_owned())
         } else {
@@ -100,6 +104,7 @@ mod tests {
             "/audit/login?next=/audit/",
             "/audit/logout",
             "javascript:alert(1)",
+            "/audit/search?token=kbg_x",
             &format!("/audit/{}", "x".repeat(LONGEST)),
         ] {
             assert_eq!(Next::parse(text).as_str(), HOME, "{text:?}");

@@ -130,19 +130,28 @@ fn no_token_of_an_auditor_is_in_a_log_a_record_a_page_or_an_address() {
         "Origin: https://evil.example\r\n",
         &form,
     );
-    // Where somebody pastes it by mistake: it stands where they put it, and nowhere else.
-    let mistaken = ask(&format!("GET /audit/login?token={token}"), "", "");
-    assert!(mistaken.starts_with("HTTP/1.1 200 "), "{mistaken}");
+    // Where somebody pastes it by mistake.
+    for target in [
+        "/audit/login?token=",
+        "/audit/login?next=/audit/search%3Fuser%3D",
+        "/audit/?user=",
+        "/audit?user=",
+        "/audit/",
+    ] {
+        ask(&format!("GET {target}{token}"), "", "");
+        ask(
+            &format!("POST {target}{token}"),
+            "",
+            &format!("csrf={token}"),
+        );
+    }
     ask("POST /audit/logout", &cookies, "");
 
     let session = cookie.split_once('=').unwrap().1;
     let said = served.stop();
-    assert!(said.contains("TRACE hyper"), "{said}");
+    assert!(said.contains("DEBUG sqlx"), "it logs everything: {said}");
     let secrets = [&token[4..], &wrong[4..], &hash[7..]];
     for answer in &answers {
-        // Asked for a page with the token in its address, the log-in leads back there.
-        let answer = answer.lines().filter(|line| !line.contains("none%3Ftoken"));
-        let answer = answer.collect::<Vec<_>>().join("\n");
         assert!(!secrets.iter().any(|it| answer.contains(it)), "{answer}");
     }
     for secret in secrets.into_iter().chain([session]) {
