@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use crate::matrix::content::{self, Said, ShapeError};
+use crate::matrix::error::ErrCode;
 use crate::matrix::{EventType, Preference};
 
 /// What is thought of a body.
@@ -186,6 +187,55 @@ impl Violation {
             Self::Encoded => "encoded",
             Self::ExtraMember => "extra_member",
             Self::ClearRefused => "clear_refused",
+        }
+    }
+
+    /// The reverse of [`code`](Self::code).
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.code() == code)
+    }
+
+    /// The errcode of a refusal for it.
+    #[must_use]
+    pub const fn errcode(self) -> ErrCode {
+        match self {
+            Self::NotJson => ErrCode::NotJson,
+            Self::NotAnObject
+            | Self::FieldMissing
+            | Self::FieldNotBoolean
+            | Self::DuplicateMember
+            | Self::UnportableText
+            | Self::UnportableNumber
+            | Self::TooDeep
+            | Self::Encoded
+            | Self::ExtraMember => ErrCode::BadJson,
+            Self::TooLarge => ErrCode::TooLarge,
+            Self::ClearRefused => ErrCode::Forbidden,
+        }
+    }
+
+    /// What is wrong, for people: what a refusal for it says.
+    #[must_use]
+    pub fn message(self, event_type: EventType) -> String {
+        let field = event_type.field();
+        match self {
+            Self::NotJson => "The body is not one JSON text in UTF-8".to_owned(),
+            Self::NotAnObject => "The body must be a JSON object".to_owned(),
+            Self::FieldMissing => format!("{field} is missing"),
+            Self::FieldNotBoolean => format!("{field} must be true or false"),
+            Self::DuplicateMember => "A member of the body comes twice".to_owned(),
+            Self::UnportableText => "The body holds a lone surrogate or U+0000".to_owned(),
+            Self::UnportableNumber => {
+                "The body holds a number that not every JSON parser can keep".to_owned()
+            }
+            Self::TooDeep => "The body is nested too deep".to_owned(),
+            Self::TooLarge => "The body is too large".to_owned(),
+            Self::Encoded => "The body must not have a Content-Encoding".to_owned(),
+            Self::ExtraMember => format!("Only {field} is allowed in the body"),
+            Self::ClearRefused => {
+                "This homeserver does not allow clearing the preference".to_owned()
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 //! - Memory is constant: a record is written, and forgotten.
 
 mod page;
+mod prove;
 mod sealed;
 mod table;
 mod trail;
@@ -19,13 +20,14 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
-pub use self::page::exchange;
+pub use self::page::{exchange, shown_fields};
+pub use self::prove::{find, prove};
 pub use self::sealed::{Line, Prover, SEALED_FIELDS, write_sealed};
 pub use self::table::Table;
-pub use self::trail::{Error, Sink, prove, trail};
+pub use self::trail::{Error, Sink, trail};
 use super::record::{Commitment, Judged, Outcome, Phase, Stored, text};
 use crate::matrix::{Action, EventType, Preference};
 
@@ -72,20 +74,16 @@ pub const FIELDS: [&str; COUNT] = [
     "detail",
 ];
 
+/// A record as an object of all [`FIELDS`], in their order: what a line of JSONL is.
+pub struct Fields<'a>(pub &'a Stored);
+
 /// Writes one record as one line of JSON.
 ///
 /// # Errors
 ///
 /// If `out` fails.
 pub fn write_jsonl(out: &mut impl Write, stored: &Stored) -> io::Result<()> {
-    let mut line = Vec::with_capacity(1024);
-    let mut json = serde_json::Serializer::new(&mut line);
-    let mut map = json.serialize_map(Some(COUNT))?;
-    for (name, value) in FIELDS.iter().zip(values(stored)) {
-        map.serialize_entry(name, &value)?;
-    }
-    map.end()?;
-    let line = String::from_utf8(line).map_err(io::Error::other)?;
+    let line = serde_json::to_string(&Fields(stored))?;
     writeln!(out, "{}", escaped_json(&line))
 }
 
@@ -98,6 +96,18 @@ pub struct Csv<W: Write>(csv::Writer<W>);
 /// What a row has beyond [`FIELDS`], if it says where its record is sealed.
 #[cfg(feature = "gateway")]
 const LEAF: [&str; 2] = ["leaf_index", "leaf_hash"];
+
+// === impl Fields ===
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(COUNT))?;
+        for (name, value) in FIELDS.iter().zip(values(self.0)) {
+            map.serialize_entry(name, &value)?;
+        }
+        map.end()
+    }
+}
 
 // === impl Csv ===
 
@@ -242,6 +252,12 @@ fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
+/// `text` without what acts on a terminal, or reorders the text around it: that is escaped.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text::made_safe(text, usize::MAX)
+}
+
 /// A value without the quotation marks of JSON; nothing for null.
 fn plain(value: &Value) -> String {
     match value {
@@ -255,7 +271,8 @@ fn plain(value: &Value) -> String {
 ///
 /// JSON has those below U+0020 escaped already. The others can only stand inside strings, where an
 /// escape means the same.
-fn escaped_json(line: &str) -> String {
+#[must_use]
+pub fn escaped_json(line: &str) -> String {
     let mut escaped = String::with_capacity(line.len());
     for char in line.chars() {
         if text::acts_on_terminals(char) {

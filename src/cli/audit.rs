@@ -17,9 +17,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
-use key_backup_gateway::audit::export::{Csv, Table, exchange, write_jsonl};
+use key_backup_gateway::audit::export::{Csv, Table, exchange, find, write_jsonl};
 use key_backup_gateway::audit::record::Stored;
-use key_backup_gateway::audit::store::{Query, TreeStore};
+use key_backup_gateway::audit::store::TreeStore;
 use key_backup_gateway::clock::{Clock as _, SystemClock};
 use uuid::Uuid;
 
@@ -151,10 +151,7 @@ impl Show {
     fn run(self) -> anyhow::Result<()> {
         let id = self.id;
         read(self.database, async |store| {
-            let mut records = store.exchange(id).await?;
-            if records.is_empty() {
-                records = of_record(&*store, id).await?;
-            }
+            let records = find(&*store, id).await?;
             if records.is_empty() {
                 anyhow::bail!("the trail has no exchange and no record {id}");
             }
@@ -162,24 +159,6 @@ impl Show {
             closed_pipe_is_fine(exchange(&mut out, &records).and_then(|()| out.flush()))
         })
     }
-}
-
-/// The exchange that the record `id` belongs to, or that record alone if it belongs to none.
-async fn of_record(store: &dyn TreeStore, id: Uuid) -> anyhow::Result<Vec<Stored>> {
-    let query = Query {
-        before: id.as_u128().checked_add(1).map(Uuid::from_u128),
-        limit: 1,
-        ..Query::default()
-    };
-    let mut found = store.page(&query).await?;
-    found.retain(|stored| stored.record.id == id);
-    let exchange = found
-        .first()
-        .and_then(|stored| stored.record.facts.exchange_id);
-    Ok(match exchange {
-        Some(exchange) => store.exchange(exchange).await?,
-        None => found,
-    })
 }
 
 /// Opens the trail, lets `reader` read it, and closes it again.

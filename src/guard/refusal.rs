@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use crate::identity::Unavailable;
 use crate::matrix::EventType;
 use crate::matrix::error::{ErrCode, limit_exceeded, response, unavailable};
-use crate::policy::{Violation, Violations};
+use crate::policy::Violations;
 
 pub(super) const STOPPING: &str = "The gateway is shutting down; try again";
 const NOT_RECORDED: &str = "The change could not be recorded, so it was not made; try again";
@@ -27,40 +27,8 @@ const RETRY_AFTER: u64 = 1;
 /// The answer to a body with these violations: the first one picks it.
 pub(super) fn of_violations(event_type: EventType, violations: &Violations) -> Response<Bytes> {
     let violation = violations.first();
-    let (status, errcode) = match violation {
-        Violation::NotJson => (StatusCode::BAD_REQUEST, ErrCode::NotJson),
-        Violation::NotAnObject
-        | Violation::FieldMissing
-        | Violation::FieldNotBoolean
-        | Violation::DuplicateMember
-        | Violation::UnportableText
-        | Violation::UnportableNumber
-        | Violation::TooDeep
-        | Violation::Encoded
-        | Violation::ExtraMember => (StatusCode::BAD_REQUEST, ErrCode::BadJson),
-        Violation::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrCode::TooLarge),
-        Violation::ClearRefused => (StatusCode::FORBIDDEN, ErrCode::Forbidden),
-    };
-    let field = event_type.field();
-    let text = match violation {
-        Violation::NotJson => "The body is not one JSON text in UTF-8".to_owned(),
-        Violation::NotAnObject => "The body must be a JSON object".to_owned(),
-        Violation::FieldMissing => format!("{field} is missing"),
-        Violation::FieldNotBoolean => format!("{field} must be true or false"),
-        Violation::DuplicateMember => "A member of the body comes twice".to_owned(),
-        Violation::UnportableText => "The body holds a lone surrogate or U+0000".to_owned(),
-        Violation::UnportableNumber => {
-            "The body holds a number that not every JSON parser can keep".to_owned()
-        }
-        Violation::TooDeep => "The body is nested too deep".to_owned(),
-        Violation::TooLarge => "The body is too large".to_owned(),
-        Violation::Encoded => "The body must not have a Content-Encoding".to_owned(),
-        Violation::ExtraMember => format!("Only {field} is allowed in the body"),
-        Violation::ClearRefused => {
-            "This homeserver does not allow clearing the preference".to_owned()
-        }
-    };
-    response(status, errcode, &text)
+    let errcode = violation.errcode();
+    response(errcode.status(), errcode, &violation.message(event_type))
 }
 
 /// The record could not be kept, so nothing happened.

@@ -127,6 +127,18 @@ impl ErrCode {
             Self::Unknown => "M_UNKNOWN",
         }
     }
+
+    /// The status that goes with it where we refuse something.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::NotJson | Self::BadJson => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::LimitExceeded => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
 #[cfg(test)]

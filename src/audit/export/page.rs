@@ -31,12 +31,8 @@ pub fn exchange(out: &mut impl Write, records: &[Stored]) -> io::Result<()> {
             .phase
             .map_or(record.kind.as_str(), |phase| phase.as_str());
         writeln!(out, "{part} ({} of {})", index + 1, records.len())?;
-        for (name, value) in FIELDS.iter().zip(values(stored)) {
-            writeln!(
-                out,
-                "  {name:width$}  {}",
-                text::made_safe(&shown(&value), usize::MAX)
-            )?;
+        for (name, value) in shown_fields(stored) {
+            writeln!(out, "  {name:width$}  {value}")?;
         }
     }
     if !records.is_empty() && records.iter().all(|stored| stored.record.is_intent()) {
@@ -46,6 +42,13 @@ pub fn exchange(out: &mut impl Write, records: &[Stored]) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// All [`FIELDS`] of `stored` for people; `-` is what is not known.
+pub fn shown_fields(stored: &Stored) -> impl Iterator<Item = (&'static str, String)> {
+    let values = values(stored).into_iter();
+    let shown = values.map(|value| text::made_safe(&shown(&value), usize::MAX));
+    FIELDS.into_iter().zip(shown)
 }
 
 /// Lists of text as text; else as JSON.

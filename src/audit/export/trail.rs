@@ -6,14 +6,16 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::sealed::{Line, Prover, sealed_json};
+use super::sealed::{Line, Prover};
 use crate::audit::record::Stored;
 use crate::audit::seal::TreeHead;
 use crate::audit::store::{self, Places, Query, Readable, StoredCheckpoint, StoredLeaf, TreeStore};
-use crate::audit::verify::{Exported, PROOF_FORMAT};
+use crate::audit::verify::Exported;
 
 /// How many records are asked for at once.
 const PAGE: u32 = 2000;
+/// How many lines there are at most between two pauses of a [`Sink`].
+const PAUSE: u64 = 64;
 /// How many older checkpoints a manifest names.
 const CHECKPOINTS: u32 = 1001;
 
@@ -39,6 +41,16 @@ pub trait Sink {
     ///
     /// If the output fails.
     fn line(&mut self, line: &Line<'_>) -> io::Result<()>;
+
+    /// Between lines, after at most 64 of them: a sink that must wait until somebody has taken what it has does it
+    /// here.
+    ///
+    /// # Errors
+    ///
+    /// If the output fails.
+    fn pause(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        async { Ok(()) }
+    }
 
     /// The manifest, at the end.
     ///
@@ -68,7 +80,7 @@ pub async fn trail(
     query: &Query,
     filter: Option<Value>,
     exported_at: &str,
-    sink: &mut dyn Sink,
+    sink: &mut impl Sink,
 ) -> Result<(), Error> {
     let mut checkpoints = store.newest_checkpoints(CHECKPOINTS).await?.into_iter();
     let newest = checkpoints.next();
@@ -97,82 +109,21 @@ pub async fn trail(
     Ok(sink.end(&exported.manifest())?)
 }
 
-/// The proof of the exchange `id`, or of the record of that id, as a JSON text.
-///
-/// # Errors
-///
-/// If there is none, or it is not sealed yet, or the store cannot be read.
-pub async fn prove(store: &Arc<dyn TreeStore>, id: Uuid) -> Result<String, Error> {
-    let newest = store.newest_checkpoints(1).await?.into_iter().next();
-    let mut records = store.exchange(id).await?;
-    if records.is_empty() {
-        records = one(&**store, id).await?;
-    }
-    if records.is_empty() {
-        return Err(Error::Unproved(format!(
-            "the trail has no exchange and no record {id}"
-        )));
-    }
-    let unsealed = || {
-        Error::Unproved(format!(
-            "{id} is not in a checkpoint yet: try again in some seconds. If that does not help, nothing is \
-             sealed: /health/audit says why"
-        ))
-    };
-    let newest = newest.ok_or_else(unsealed)?;
-    let head = head(&newest)
-        .ok_or_else(|| Error::Unproved("the newest checkpoint is malformed".to_owned()))?;
-    let ids: Vec<_> = records.iter().map(|stored| stored.record.id).collect();
-    let leaves = store.leaves_of(&ids).await?;
-    let mut prover = Prover::new(Arc::clone(store), head);
-    let indexes: Vec<_> = leaves.values().map(|leaf| leaf.0.unsigned_abs()).collect();
-    prover.prepare(&indexes).await?;
-    let mut lines = Vec::new();
-    for stored in &records {
-        let (index, hash) = leaves.get(&stored.record.id).ok_or_else(unsealed)?;
-        let index = index.unsigned_abs();
-        let line = Line {
-            id: stored.record.id,
-            stored: Some(stored),
-            leaf: Some((index, hash)),
-            inclusion: Some(prover.path(index).ok_or_else(unsealed)?),
-        };
-        lines.push(super::escaped_json(&sealed_json(&line)?));
-    }
-    let note = serde_json::to_string(&newest.note).map_err(io::Error::other)?;
-    Ok(format!(
-        "{{\"proof\":{{\"format\":\"{PROOF_FORMAT}\",\"checkpoint\":{note},\"records\":[\n{}\n]}}}}\n",
-        lines.join(",\n")
-    ))
-}
-
-/// The record `id` alone.
-async fn one(store: &dyn TreeStore, id: Uuid) -> Result<Vec<Stored>, store::Error> {
-    let query = Query {
-        before: id.as_u128().checked_add(1).map(Uuid::from_u128),
-        limit: 1,
-        ..Query::default()
-    };
-    let mut found = store.page(&query).await?;
-    found.retain(|stored| stored.record.id == id);
-    Ok(found)
-}
-
 /// Size and root that a checkpoint says; its signature is the verifier's business.
-fn head(checkpoint: &StoredCheckpoint) -> Option<TreeHead> {
+pub(super) fn head(checkpoint: &StoredCheckpoint) -> Option<TreeHead> {
     TreeHead::stated(&checkpoint.note)
 }
 
-struct Writer<'a> {
+struct Writer<'a, S> {
     store: &'a Arc<dyn TreeStore>,
     head: Option<TreeHead>,
     counts: Counts,
-    sink: &'a mut dyn Sink,
+    sink: &'a mut S,
 }
 
 // === impl Writer ===
 
-impl Writer<'_> {
+impl<S: Sink> Writer<'_, S> {
     async fn whole(&mut self) -> Result<(), Error> {
         let size = self.head.map_or(0, |head| head.size);
         let mut from = 0;
@@ -190,7 +141,7 @@ impl Writer<'_> {
                 .iter()
                 .filter(|leaf| leaf.leaf_index.unsigned_abs() < size)
             {
-                self.leaf(leaf)?;
+                self.leaf(leaf).await?;
             }
         }
         self.uncovered(size).await?;
@@ -208,7 +159,7 @@ impl Writer<'_> {
             from = last.leaf_index.unsigned_abs() + 1;
             for leaf in &leaves {
                 if let Some(stored) = readable(leaf.record_id, leaf.record.as_ref())? {
-                    self.unsealed(stored)?;
+                    self.unsealed(stored).await?;
                 }
             }
         }
@@ -225,7 +176,7 @@ impl Writer<'_> {
             after = last.seq;
             for unsealed in &page {
                 if let Some(stored) = readable(unsealed.record_id, unsealed.record.as_ref())? {
-                    self.unsealed(stored)?;
+                    self.unsealed(stored).await?;
                 }
             }
         }
@@ -239,25 +190,26 @@ impl Writer<'_> {
         let mut prover = self
             .head
             .map(|head| Prover::new(Arc::clone(self.store), head));
-        loop {
-            let page = self.store.page(&query).await?;
-            let ids: Vec<_> = page.iter().map(|stored| stored.record.id).collect();
-            let leaves = self.store.leaves_of(&ids).await?;
+        let mut next = Some(search(self.store, &query));
+        while let Some(fetched) = next {
+            let (page, leaves) = fetched
+                .await
+                .unwrap_or_else(|_| Err(store::Error::too_slow()))?;
+            query.before = page.last().map(|last| last.record.id);
+            let is_full = page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
+            next = is_full.then(|| search(self.store, &query));
             if let Some(prover) = &mut prover {
                 let indexes: Vec<_> = leaves.values().map(|leaf| leaf.0.unsigned_abs()).collect();
                 prover.prepare(&indexes).await?;
             }
             for stored in &page {
-                self.proved(stored, &leaves, prover.as_ref())?;
-            }
-            query.before = page.last().map(|last| last.record.id);
-            if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-                return Ok(());
+                self.proved(stored, &leaves, prover.as_ref()).await?;
             }
         }
+        Ok(())
     }
 
-    fn proved(
+    async fn proved(
         &mut self,
         stored: &Stored,
         leaves: &Places,
@@ -270,38 +222,45 @@ impl Writer<'_> {
                 Some((index, leaf.1.as_slice(), prover.path(index)?))
             });
         let Some((index, hash, path)) = leaf else {
-            return self.unsealed(stored);
+            return self.unsealed(stored).await;
         };
-        self.write(&Line {
+        self.write(Line {
             id: stored.record.id,
             stored: Some(stored),
             leaf: Some((index, hash)),
             inclusion: Some(path),
         })
+        .await
     }
 
-    fn leaf(&mut self, leaf: &StoredLeaf) -> Result<(), Error> {
-        self.write(&Line {
+    async fn leaf(&mut self, leaf: &StoredLeaf) -> Result<(), Error> {
+        self.write(Line {
             id: leaf.record_id,
             stored: readable(leaf.record_id, leaf.record.as_ref())?,
             leaf: Some((leaf.leaf_index.unsigned_abs(), &leaf.leaf_hash)),
             inclusion: None,
         })
+        .await
     }
 
-    fn unsealed(&mut self, stored: &Stored) -> Result<(), Error> {
-        self.write(&Line {
+    async fn unsealed(&mut self, stored: &Stored) -> Result<(), Error> {
+        self.write(Line {
             id: stored.record.id,
             stored: Some(stored),
             leaf: None,
             inclusion: None,
         })
+        .await
     }
 
-    fn write(&mut self, line: &Line<'_>) -> Result<(), Error> {
+    async fn write(&mut self, line: Line<'_>) -> Result<(), Error> {
         self.counts.records += 1;
         self.counts.sealed += u64::from(line.leaf.is_some());
-        Ok(self.sink.line(line)?)
+        self.sink.line(&line)?;
+        if self.counts.records.is_multiple_of(PAUSE) {
+            self.sink.pause().await?;
+        }
+        Ok(())
     }
 }
 
@@ -311,6 +270,19 @@ type Fetched = tokio::task::JoinHandle<Result<Vec<StoredLeaf>, store::Error>>;
 fn fetch(store: &Arc<dyn TreeStore>, from: u64) -> Fetched {
     let store = Arc::clone(store);
     tokio::spawn(async move { store.leaves(from.cast_signed(), PAGE).await })
+}
+
+type Found = tokio::task::JoinHandle<Result<(Vec<Stored>, Places), store::Error>>;
+
+/// The same for a page of what `query` lets through.
+fn search(store: &Arc<dyn TreeStore>, query: &Query) -> Found {
+    let (store, query) = (Arc::clone(store), query.clone());
+    tokio::spawn(async move {
+        let page = store.page(&query).await?;
+        let ids: Vec<_> = page.iter().map(|stored| stored.record.id).collect();
+        let leaves = store.leaves_of(&ids).await?;
+        Ok((page, leaves))
+    })
 }
 
 fn readable(id: Uuid, record: Option<&Readable>) -> Result<Option<&Stored>, store::Error> {

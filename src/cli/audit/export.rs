@@ -86,7 +86,7 @@ async fn write(
     query: &key_backup_gateway::audit::store::Query,
     filter: Option<serde_json::Value>,
     at: &str,
-    sink: &mut dyn Sink,
+    sink: &mut impl Sink,
 ) -> anyhow::Result<()> {
     match export::trail(store, query, filter, at, sink).await {
         Err(export::Error::Output(error)) => closed_pipe_is_fine(Err(error)),
