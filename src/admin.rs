@@ -8,10 +8,17 @@
 //! come in. Without a token in the configuration, or with `admin.audit = false`, neither is there.
 
 pub(crate) mod access;
+mod api;
 pub mod config;
+mod download;
+mod export;
 mod metrics;
 mod page;
+mod problem;
+mod query;
 pub mod routes;
+mod trail;
+mod words;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,6 +39,7 @@ use self::access::Audience;
 pub use self::access::token::{Digest, Holder, Token};
 pub use self::access::{Access, Auditor, Csrf, Peer, Reader, Visitor};
 pub use self::config::{Config, KnownToken, Role};
+pub use self::trail::Trail;
 use crate::audit::{Health, Trouble};
 
 /// Why something is not as it should be.
@@ -60,6 +68,8 @@ pub struct Admin {
     pub config: Config,
     /// Who may see it.
     pub access: Access,
+    /// What the auditor's desk reads.
+    pub trail: Trail,
 }
 
 /// The answer of the health routes.
@@ -97,7 +107,8 @@ pub fn router(admin: Admin) -> Router {
 fn desk(admin: &Admin) -> Router<Admin> {
     Router::new()
         .route("/audit", get(home))
-        .route("/audit/", get(page::overview))
+        .merge(page::router())
+        .merge(api::router())
         .route(
             "/audit/login",
             get(access::show_log_in).post(access::log_in),
@@ -127,14 +138,19 @@ async fn ready(State(admin): State<Admin>) -> Response {
 }
 
 async fn audit(State(admin): State<Admin>) -> Response {
+    report(reasons(&admin.audit))
+}
+
+/// Why the trail is not as it should be; nothing if it is.
+fn reasons(health: &watch::Receiver<Health>) -> Vec<Reason> {
     // What a writer said before it ended is no longer so.
-    if admin.audit.has_changed().is_err() {
-        return report(vec![Reason {
+    if health.has_changed().is_err() {
+        return vec![Reason {
             code: "writer_stopped",
             message: "the writer of the trail has stopped: restart the gateway".to_owned(),
-        }]);
+        }];
     }
-    let health = admin.audit.borrow().clone();
+    let health = health.borrow().clone();
     let mut reasons: Vec<Reason> = health.troubles().map(Reason::from).collect();
     if reasons.is_empty() && health.is_starting() {
         reasons.push(Reason {
@@ -142,7 +158,7 @@ async fn audit(State(admin): State<Admin>) -> Response {
             message: "the audit store has not answered yet".to_owned(),
         });
     }
-    report(reasons)
+    reasons
 }
 
 async fn metrics(State(admin): State<Admin>, parts: Parts) -> Response {
@@ -177,6 +193,12 @@ fn report(reasons: Vec<Reason>) -> Response {
 impl FromRef<Admin> for Access {
     fn from_ref(admin: &Admin) -> Self {
         admin.access.clone()
+    }
+}
+
+impl FromRef<Admin> for Trail {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.trail.clone()
     }
 }
 

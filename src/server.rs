@@ -148,12 +148,14 @@ impl Server {
 
         let (stop, stopping) = watch::channel(false);
         let access = assemble::access(&config, &audit);
+        let trail = assemble::desk(&config, &audit)?;
         let router = admin::router(Admin {
             registry: Arc::new(registry),
             audit: audit.health(),
             ready: ready::probe(forward.clone(), stopping),
             config: config.admin.clone(),
             access: access.clone(),
+            trail: trail.clone(),
         });
         let (end_admin, admin_ends) = watch::channel(false);
         let mut admin = JoinSet::new();
@@ -209,6 +211,7 @@ impl Server {
         audit.stop(LAST_WORDS).await;
         let _ = end_admin.send(true);
         let _ = timeout(ADMIN_DRAIN, admin.join_all()).await;
+        trail.close().await;
         tracing::info!("stopped");
         Ok(())
     }

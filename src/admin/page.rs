@@ -1,15 +1,29 @@
 //! The auditor's page: what people see.
 
+mod chart;
+mod exchange;
+mod export;
+mod figure;
+mod frame;
 pub(super) mod login;
+mod overview;
+mod ranges;
 pub(super) mod refused;
+mod reports;
+mod rows;
+mod search;
+mod story;
+mod the_filters;
 
-use axum::response::{Html, Response};
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue};
 
-use super::access::Reader;
+use super::Admin;
 
 /// What every answer of the page and the API says to browsers.
 const FIELDS: [(HeaderName, &str); 5] = [
@@ -45,12 +59,29 @@ pub(super) async fn fields(mut answer: Response) -> Response {
     answer
 }
 
-/// GET `/audit/`.
-pub(super) async fn overview(Reader(visitor): Reader) -> Html<String> {
-    Html(format!(
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Key-backup audit</title></head><body>\
-         <p>You are logged in.</p><form method=\"post\" action=\"/audit/logout\"><input type=\"hidden\" name=\"csrf\" \
-         value=\"{}\"><button>Log out</button></form></body></html>",
-        visitor.csrf
-    ))
+/// The style sheet.
+const STYLE: &str = include_str!("page/style.css");
+
+/// All pages but the log-in.
+pub(super) fn router() -> Router<Admin> {
+    Router::new()
+        .route("/audit/", get(overview::overview))
+        .route("/audit/search", get(search::search))
+        .route("/audit/exchange/{id}", get(exchange::exchange))
+        .route("/audit/exchange/{id}/proof", get(exchange::proof))
+        .route("/audit/user", get(story::story))
+        .route("/audit/reports/would-break", get(reports::would_break))
+        .route("/audit/reports/drift", get(reports::drift))
+        .route("/audit/reports/adoption", get(reports::adoption))
+        .route("/audit/export", get(export::form).post(export::export))
+        .route("/audit/style.css", get(style))
+}
+
+/// GET `/audit/style.css`.
+async fn style() -> Response {
+    let fields = [
+        (CONTENT_TYPE, "text/css; charset=utf-8"),
+        (CACHE_CONTROL, "max-age=300"),
+    ];
+    (fields, STYLE).into_response()
 }

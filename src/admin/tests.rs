@@ -104,7 +104,7 @@ impl Desk {
         let (writer, health) = watch::channel(Health::default());
         let admin = Admin {
             registry: Arc::default(),
-            audit: health,
+            audit: health.clone(),
             ready: Arc::new(|| Box::pin(async { Ok(()) })),
             access: Access::new(
                 &config,
@@ -113,6 +113,11 @@ impl Desk {
                 trusted,
             ),
             config,
+            trail: Trail::new(
+                audit::open(&database).unwrap(),
+                Arc::<MockClock>::clone(&clock),
+                health,
+            ),
         };
         Self {
             router: router(admin.clone()).layer(Extension(ConnectInfo(Peer(Some(PEER))))),
@@ -128,6 +133,9 @@ impl Desk {
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
+        // Before that there may be no tables.
+        let mut health = self.audit.health();
+        drop(health.wait_for(|health| !health.is_starting()).await);
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = answer.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();

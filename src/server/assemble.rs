@@ -19,7 +19,7 @@ use super::listen::crowd::Crowd;
 use super::listen::metrics::Metrics;
 use super::listen::pace::Pace;
 use super::listen::{Limits, Peer, Shared};
-use crate::admin::Access;
+use crate::admin::{Access, Trail};
 use crate::audit::seal::Sealing;
 use crate::audit::{self, AuditLog, Seal};
 use crate::clock::SystemClock;
@@ -141,10 +141,22 @@ pub(super) fn guard(
         .never_sent(proxy::Error::never_sent)
 }
 
+/// How many connections the auditor's desk has at most.
+const DESK_CONNECTIONS: u32 = 4;
+
 /// Who may look at the trail.
 pub(super) fn access(config: &Config, audit: &AuditLog) -> Access {
     let trusted = trusted(&config.server);
     Access::new(&config.admin, audit.clone(), Arc::new(SystemClock), trusted)
+}
+
+/// What the auditor's desk reads: a store of its own, so that no record waits for whoever looks. It connects when it is
+/// asked something.
+pub(super) fn desk(config: &Config, audit: &AuditLog) -> Result<Trail, Error> {
+    let mut database = config.database.clone();
+    database.max_connections = database.max_connections.min(DESK_CONNECTIONS);
+    let store = audit::open(&database)?;
+    Ok(Trail::new(store, Arc::new(SystemClock), audit.health()))
 }
 
 fn trusted(server: &config::Server) -> Arc<[IpNet]> {

@@ -1,12 +1,19 @@
 //! What people see who may not see what they asked for.
 
+use askama::Template;
 use axum::response::Html;
+
+#[derive(Template)]
+#[template(path = "refused.html", config = ".ci/askama.toml")]
+struct Page {
+    why: &'static str,
+}
 
 /// A page that says `why`.
 pub(crate) fn html(why: &'static str) -> Html<String> {
-    Html(format!(
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>Not done · Key-backup audit</title></head><body><main><h1>Not done</h1>\
-         <p>{why}</p><p><a href=\"/audit/\">Back to the overview</a></p></main></body></html>"
-    ))
+    Html(Page { why }.render().unwrap_or_else(|error| {
+        // Text that is written into memory.
+        tracing::error!(%error, "a refusal could not be written");
+        why.to_owned()
+    }))
 }
