@@ -17,6 +17,7 @@ mod page;
 mod problem;
 mod query;
 pub mod routes;
+pub mod terminal;
 mod trail;
 mod words;
 

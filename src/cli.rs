@@ -79,6 +79,11 @@ struct Database {
     database: Option<String>,
 }
 
+/// The command line is well-formed, and asks for what there is not.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misused(String);
+
 // === impl Cli ===
 
 impl Cli {

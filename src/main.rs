@@ -38,7 +38,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("key-backup-gateway: {error:#}");
-            ExitCode::from(if is_configuration(&error) {
+            ExitCode::from(if error.is::<cli::Misused>() {
+                EX_USAGE
+            } else if is_configuration(&error) {
                 EX_CONFIG
             } else {
                 EX_FAILED

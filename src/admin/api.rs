@@ -18,6 +18,7 @@ use axum::{Json, Router};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::OpenApi as _;
 
 use self::answers::{Adopted, Drifted, Exchange, Overview, Records, Story, WouldBreak};
@@ -26,6 +27,7 @@ use self::params::{DriftParams, ExportParams, FilterParams, RangeParams, StoryPa
 use super::access::{Access, Auditor, Reader};
 use super::problem::{Problem, Said, Wrong};
 use super::query::{Asked, RANGE, Range};
+use super::terminal::Report;
 use super::trail::Trail;
 use super::{Admin, download, export};
 use crate::audit::export::escaped_json;
@@ -241,4 +243,19 @@ async fn export_file(
 ) -> Result<Response, Problem> {
     let asked = asked(query, &[&FILTERS, &["format"]])?;
     export::file(&trail, &access, &visitor, &asked).await
+}
+
+/// The same for whoever asks in a terminal.
+pub(super) async fn say(trail: &Trail, report: Report, range: &Range) -> Result<Value, Problem> {
+    let span = &range.span;
+    Ok(match report {
+        Report::Stats => value(&Overview::new(range, trail.overview(span).await?)),
+        Report::WouldBreak => value(&WouldBreak::new(range, &trail.would_break(span).await?)),
+        Report::Drift => value(&Drifted::new(&trail.drift(None, None).await?)),
+        Report::Adoption => value(&Adopted::new(range, &trail.adoption(span).await?)),
+    })
+}
+
+fn value(answer: &impl Serialize) -> Value {
+    serde_json::to_value(answer).expect("answers have nothing but text for keys")
 }

@@ -8,6 +8,7 @@ mod filters;
 mod keygen;
 mod prove;
 mod rebuild;
+mod report;
 mod resume;
 mod token;
 mod verify;
@@ -47,6 +48,10 @@ pub(super) enum Command {
     Token(token::MakeToken),
     /// Let a database that was restored go on, and say in the trail what was lost
     Resume(resume::Resume),
+    /// How the trail is, and what happened: what the auditor's page says first
+    Stats(report::Stats),
+    /// What would break, where what is stored is not what was written, or who wants key backup
+    Report(report::Reported),
     /// Make the summary anew, from which the page, `stats` and `report` speak; it is no part of the proof
     Rebuild(rebuild::Rebuild),
 }
@@ -105,6 +110,8 @@ impl Command {
             Self::Keygen(keygen) => keygen.run(),
             Self::Token(token) => token.run(),
             Self::Resume(resume) => resume.run(),
+            Self::Stats(stats) => stats.run(),
+            Self::Report(report) => report.run(),
             Self::Rebuild(rebuild) => rebuild.run(),
         }
         .map(|()| ExitCode::SUCCESS)

@@ -29,7 +29,7 @@ pub(in crate::admin) struct Range {
 impl Range {
     /// The range `name`, a week if there is no name, seen from `now`: the hour or the day that runs is its last. `from`
     /// and `to` are those of the range `chosen`.
-    pub(super) fn of(
+    pub(in crate::admin) fn of(
         name: Option<&str>,
         from: Option<&str>,
         to: Option<&str>,
