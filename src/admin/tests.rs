@@ -1,7 +1,11 @@
 //! The admin listener's routes, asked without a socket.
 
+mod api;
 mod door;
+mod file;
 mod log_in;
+mod pages;
+mod shelf;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -283,3 +283,6 @@ fn cut(label: &str) -> String {
 fn float(count: u64) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests;
