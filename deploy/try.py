@@ -3,8 +3,9 @@
 `prepare FOLDER`: writes the configuration, prints three free ports (Synapse, gateway, admin).
 `answers URL`: exit 0 if URL answers 200.
 `rewrite DATABASE COPY`: copies an SQLite database, and changes one byte of it: who wrote.
-`requests FOLDER ORIGIN GATEWAY`: registers alice at the homeserver, then sends the four requests
+`requests FOLDER ORIGIN GATEWAY`: registers alice at the homeserver, then sends the requests
 through the gateway. Exit 1 if an answer is not what it should be.
+`story FOLDER ADMIN`: asks for alice's story, as the auditor's page has it. Exit 1 if it is not told.
 """
 
 import base64
@@ -17,6 +18,7 @@ import secrets
 import socket
 import sqlite3
 import sys
+import time
 import urllib.parse
 from pathlib import Path
 
@@ -33,6 +35,7 @@ REQUESTS = [
     ("PUT", ODD, '{"enabled":false}', 200),
     ("GET", PLAIN, None, 200),
 ]
+WRITES = sum(method == "PUT" for method, *_ in REQUESTS)
 
 
 def free_ports(count):
@@ -137,6 +140,29 @@ def requests(folder, origin, gateway):
     return wrong == 0
 
 
+def story(folder, admin):
+    """A line for each change of alice's."""
+    token = (Path(folder) / "token").read_text().splitlines()[0]
+    until = time.monotonic() + 30
+    # What is asked for often is summed up within seconds.
+    while True:
+        status, answer = send(admin, "GET", "/api/v1/users/@alice%3Alocalhost", token=token)
+        told = json.loads(answer) if status == 200 else {}
+        if told.get("profile") and len(told["changes"]) >= WRITES:
+            break
+        if time.monotonic() > until:
+            print(f"the auditor's page says: {status} {answer}")
+            return False
+        time.sleep(0.2)
+    for change in told["changes"]:
+        record = change["record"]
+        from_to = f"{change['from'] or 'not known'} → {change['to'] or 'nothing usable'}"
+        why = ", ".join(record["violations"])
+        print(f"  {record['recorded_at'][11:19]}  {from_to:24} {change['became']:9} {why}".rstrip())
+    print(f"  now: {told['profile']['preference']}")
+    return True
+
+
 def rewrite(database, copy):
     """Where a row says who wrote, one letter of the name becomes another."""
     with contextlib.closing(sqlite3.connect(database)) as source:
@@ -151,7 +177,13 @@ def rewrite(database, copy):
 
 def main():
     command, *arguments = sys.argv[1:]
-    commands = {"prepare": prepare, "answers": answers, "requests": requests, "rewrite": rewrite}
+    commands = {
+        "prepare": prepare,
+        "answers": answers,
+        "requests": requests,
+        "story": story,
+        "rewrite": rewrite,
+    }
     sys.exit(commands[command](*arguments) is False)
 
 

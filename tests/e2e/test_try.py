@@ -135,6 +135,16 @@ def test_the_trail_is_sound_and_one_byte_of_another_is_found_and_named(once: str
     assert named and "claimed_user" in named[3], once
 
 
+def test_the_auditors_page_is_named_with_a_token_and_tells_the_same_story(once: str) -> None:
+    told = once[once.index("The same for an auditor") :]
+    assert re.search(r"not known → enabled +stored$", told, re.M), once
+    assert re.search(r"enabled → nothing usable +refused +field_not_boolean$", told, re.M), once
+    assert re.search(r"enabled → disabled +stored$", told, re.M), once
+    assert "now: disabled" in told
+    assert re.search(r"^ +the page +http://127\.0\.0\.1:\d+/audit/$", told, re.M), once
+    assert re.search(r"^ +its token +kbg_[A-Za-z0-9_-]{43}$", told, re.M), once
+
+
 def test_a_second_run_is_quick_and_starts_anew(once: str, tmp_path: Path) -> None:
     began = time.monotonic()
     running = start("--once", log=tmp_path / "output.txt")
@@ -161,6 +171,8 @@ def test_it_serves_until_it_is_told_to_end_and_leaves_nothing_running(
         found = re.search(r"log in at http://127\.0\.0\.1:(\d+) ", log.read_text())
         assert found, log.read_text()
         assert request(int(found[1]), "GET", "/_matrix/client/versions").status == 200
+        page = re.search(r"the page +http://127\.0\.0\.1:(\d+)/audit/", log.read_text())
+        assert page and request(int(page[1]), "GET", "/audit/login").status == 200
         # Synapse and the gateway: what must not be there afterwards is there now.
         assert len(left_running()) >= 2
         running.send_signal(by)
