@@ -13,6 +13,8 @@ mod planted;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
 mod proof;
 #[cfg(feature = "sqlite")]
+mod same;
+#[cfg(feature = "sqlite")]
 mod served;
 #[cfg(feature = "sqlite")]
 mod trail;

@@ -18,7 +18,7 @@ mod pooled;
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod suite;
+pub(crate) mod suite;
 #[cfg(feature = "postgres")]
 mod tls;
 #[cfg(feature = "postgres")]

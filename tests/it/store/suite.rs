@@ -1,9 +1,9 @@
 //! The claims that every store is held to.
 
 pub(super) mod append;
-pub(super) mod desk;
+pub(crate) mod desk;
 pub(super) mod read;
 pub(super) mod runs;
 pub(super) mod schema;
-pub(super) mod search;
+pub(crate) mod search;
 pub(super) mod tree;

@@ -14,17 +14,17 @@ use key_backup_gateway::matrix::{Action, EventType, Preference};
 use crate::store::bench::{Bench, Gateway, ids};
 
 /// A source of numbers that are the same in every run.
-pub(super) struct Dice(pub(super) u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 % sides as u64).unwrap()
     }
 
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for at in (1..items.len()).rev() {
             items.swap(at, self.roll(at + 1));
         }
@@ -128,7 +128,7 @@ fn some_facts(gateway: &Gateway, dice: &mut Dice) -> Facts {
 }
 
 /// What some users did within a month.
-pub(super) fn some_traffic(dice: &mut Dice, exchanges: usize) -> Vec<Record> {
+pub(crate) fn some_traffic(dice: &mut Dice, exchanges: usize) -> Vec<Record> {
     let gateway = Gateway::new();
     let mut records = Vec::new();
     for _ in 0..exchanges {

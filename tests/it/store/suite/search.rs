@@ -59,7 +59,7 @@ fn matching(records: &[Record], query: &Query) -> Vec<Uuid> {
 }
 
 /// Filters, each now and then, that some of `records` pass.
-fn some_query(records: &[Record], dice: &mut Dice) -> Query {
+pub(crate) fn some_query(records: &[Record], dice: &mut Dice) -> Query {
     let mut like = || &records[dice.roll(records.len())];
     let of = |record: &Record| record.facts.clone();
     let (one, other) = (of(like()), of(like()));
