@@ -16,6 +16,7 @@ use crate::admin::problem::Problem;
 use crate::admin::query::{Asked, RANGE};
 use crate::admin::trail::{Overview, Trail};
 use crate::admin::words::grouped;
+use crate::audit::export::printable;
 use crate::audit::store::{Adoption, By, Span, Standing, Violations, Writes};
 
 #[derive(Template)]
@@ -71,7 +72,7 @@ async fn page(trail: &Trail, visitor: &Visitor, query: &str) -> Result<Page, Pro
         ranges: Ranges::new(HERE, &range),
         troubles: reasons
             .into_iter()
-            .map(|it| (it.code, it.message))
+            .map(|it| (it.code, printable(&it.message)))
             .collect(),
         sealed: grouped(standing.sealed),
         checkpoint: checkpoint(&standing),
