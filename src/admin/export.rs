@@ -61,7 +61,7 @@ pub(super) async fn file(
     let format = Format::parse(asked.get("format").unwrap_or_default())?;
     let query = asked.filters(now).map_err(Problem::Unusable)?;
     let filter = described(&query);
-    let complete = trail.checkpoint().await?.map_or(0, |(size, _)| size);
+    let complete = trail.sealed().await?;
     let detail = json!({ "format": format.as_str(), "filter": filter });
     access.record(visitor, "export", detail).await;
 

@@ -184,7 +184,7 @@ impl Trail {
             let records = export::find(&**store, id).await?;
             let ids: Vec<_> = records.iter().map(|stored| stored.record.id).collect();
             let places = store.leaves_of(&ids).await?;
-            Ok((records, places, self.checkpoint().await?))
+            Ok((records, places, self.newest().await?))
         };
         let (records, places, checkpoint) = within(asked).await?;
         if records.is_empty() {
@@ -197,8 +197,14 @@ impl Trail {
         })
     }
 
+    /// How many leaves the newest checkpoint has; none if there is no checkpoint.
+    pub(super) async fn sealed(&self) -> Result<u64, Problem> {
+        let newest = within(self.newest()).await?;
+        Ok(newest.map_or(0, |(size, _)| size))
+    }
+
     /// The newest checkpoint, and how many leaves it has.
-    pub(super) async fn checkpoint(&self) -> Result<Option<(u64, StoredCheckpoint)>, store::Error> {
+    async fn newest(&self) -> Result<Option<(u64, StoredCheckpoint)>, store::Error> {
         let newest = self.store.newest_checkpoints(1).await?.into_iter().next();
         Ok(newest.and_then(|newest| {
             let head = seal::TreeHead::stated(&newest.note)?;

@@ -9,6 +9,7 @@ use super::frame::{Frame, shown, sorry};
 use super::rows::Row;
 use super::the_filters::Filters;
 use crate::admin::access::{Reader, Visitor};
+use crate::admin::config::Role;
 use crate::admin::problem::{Problem, Wrong};
 use crate::admin::query::Asked;
 use crate::admin::trail::Trail;
@@ -25,6 +26,8 @@ struct Page {
     older: Option<String>,
     /// Where the newest are, if these are not.
     newest: Option<String>,
+    /// Where auditors take these away.
+    export: Option<String>,
 }
 
 const HERE: &str = "/audit/search";
@@ -50,7 +53,9 @@ pub(super) async fn search(
     match found {
         Ok(found) => {
             let older = found.next.map(|next| next.to_string());
+            let is_auditor = visitor.role == Role::Auditor;
             let page = Page {
+                export: is_auditor.then(|| asked.link("/audit/export", "before", None)),
                 rows: found.records.iter().map(Row::of).collect(),
                 older: older.map(|older| asked.link(HERE, "before", Some(&older))),
                 newest: asked
@@ -83,6 +88,7 @@ impl Page {
             is_wrong: false,
             older: None,
             newest: None,
+            export: None,
         }
     }
 }
