@@ -12,7 +12,7 @@ use crate::admin::query::{Asked, link};
 use crate::admin::trail::{Story, Trail};
 use crate::admin::words;
 use crate::audit::export::printable;
-use crate::audit::summary::{Became, Change, Profile, Seen};
+use crate::audit::summary::{Became, Change, Content, Profile, Seen};
 use crate::matrix::{EventType, Preference};
 
 #[derive(Template)]
@@ -60,6 +60,9 @@ struct Told {
 
 const HERE: &str = "/audit/user";
 
+/// What a refused write would have stored.
+const NOTHING: &str = "nothing usable";
+
 /// GET `/audit/user`.
 pub(super) async fn story(
     State(trail): State<Trail>,
@@ -87,14 +90,25 @@ async fn page(trail: &Trail, visitor: &Visitor, query: &str) -> Result<Page, Pro
         user: printable(user),
         now: trail.now().into(),
         known: profile.as_ref().map(Known::new),
-        changes: changes
-            .iter()
-            .map(|change| Told::new(change, user))
-            .collect(),
+        changes: told(&changes, user),
         records: link("/audit/search", [("user", user)]),
         older: next.map(|next| asked.link(HERE, "before", Some(&next))),
         newest: before.map(|_| asked.link(HERE, "before", None)),
     })
+}
+
+/// Every change; that the types disagree is said of the one from which on they did.
+fn told(changes: &[Change], user: &str) -> Vec<Told> {
+    let mut disagreed = false;
+    let tell = |change: &Change| {
+        let begins = change.disagrees && !std::mem::replace(&mut disagreed, change.disagrees);
+        disagreed = change.disagrees;
+        Told {
+            disagrees: begins,
+            ..Told::new(change, user)
+        }
+    };
+    changes.iter().map(tell).collect()
 }
 
 // === impl Known ===
@@ -142,7 +156,7 @@ impl Told {
         Self {
             time: record.recorded_at.into(),
             from: rows::content(change.from),
-            to: rows::content(change.to),
+            to: change.to.map_or(NOTHING, Content::as_str),
             event_type: facts.event_type.map_or("–", words::short),
             device: facts.device_id.as_deref().map(printable),
             client: rows::named_client(facts),
