@@ -16,7 +16,7 @@ use super::query::Range;
 use super::trail::Trail;
 use crate::audit::Health;
 use crate::audit::export::escaped_json;
-use crate::audit::store::TreeStore;
+use crate::audit::store::{self, TreeStore};
 use crate::clock::Clock;
 
 /// What is asked for.
@@ -49,7 +49,10 @@ pub enum Error {
     /// The range cannot be understood.
     #[error("{0}")]
     Range(String),
-    /// The trail cannot be read.
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The trail has no answer, or none in time.
     #[error("{0}")]
     Trail(String),
 }
@@ -71,8 +74,11 @@ pub async fn report(
     let trail = Trail::new(store, clock, health);
     let said = api::say(&trail, report, &range).await;
     let mut said = said.map_err(|problem| match problem {
-        Problem::Store(error) => Error::Trail(error.to_string()),
-        other => Error::Trail(other.words().1.error),
+        Problem::Store(error) => Error::Store(error),
+        problem @ (Problem::Unusable(_)
+        | Problem::NotThere
+        | Problem::NotYet(_)
+        | Problem::TooMuch) => Error::Trail(problem.words().1.error),
     })?;
     if report == Report::Stats {
         said["trail"]["health"] = Value::Null;
@@ -110,13 +116,12 @@ pub fn table(report: Report, said: &Value) -> String {
 fn stats(text: &mut String, said: &Value) {
     let trail = &said["trail"];
     let users = &trail["users"];
-    let checkpoint = match &trail["checkpoint"] {
-        Value::Null => "none".to_owned(),
-        newest => format!(
-            "{} records, {}",
-            plain(&newest["size"]),
-            plain(&newest["at"])
-        ),
+    let newest = &trail["checkpoint"];
+    let checkpoint = if newest.is_null() {
+        "none".to_owned()
+    } else {
+        let (size, at) = (plain(&newest["size"]), plain(&newest["at"]));
+        format!("{size} records, {at}")
     };
     let behind = if trail["is_behind"] == Value::Bool(true) {
         ", and the summary is being made anew: what follows is not whole"
@@ -226,6 +231,6 @@ fn plain(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }

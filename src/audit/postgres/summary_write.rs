@@ -3,7 +3,7 @@
 use sqlx::postgres::PgConnection;
 
 use crate::audit::store::Error;
-use crate::audit::summary::{Content, Derived};
+use crate::audit::summary::{Content, Derived, Profile};
 use crate::matrix::EventType;
 
 const USERS: &str = "
@@ -88,8 +88,8 @@ pub(super) async fn write(connection: &mut PgConnection, derived: &Derived) -> R
         connection,
         USERS,
         users().map(|profile| profile.user.as_str()),
-        users().map(|profile| sqlx::types::Json(profile)),
-        users().map(|profile| profile.disagrees())
+        users().map(sqlx::types::Json),
+        users().map(Profile::disagrees)
     );
     let adoption = || derived.adoption.iter();
     add!(

@@ -115,13 +115,13 @@ impl Batch {
     pub(in crate::audit) fn derive(
         &self,
         mut known: HashMap<String, Profile>,
-        histories: HashMap<String, Vec<Record>>,
+        mut histories: HashMap<String, Vec<Record>>,
     ) -> Derived {
         let mut derived = Derived::default();
         for (user, indexes) in &self.owners {
             let before = known.remove(user).unwrap_or_else(|| Profile::of(user));
             let days = before.days.clone();
-            let after = if let Some(mut history) = histories.get(user).cloned() {
+            let after = if let Some(mut history) = histories.remove(user) {
                 history.sort_unstable_by_key(|record| record.id);
                 derived.replayed.push(user.clone());
                 let own = |record: &&Record| Observation::owner(record) == Some(user);
