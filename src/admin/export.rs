@@ -84,7 +84,7 @@ pub(super) async fn file(
             Ok(sender) => sender.end().await,
             // Whoever asked went away.
             Err(export::Error::Output(error)) => {
-                tracing::debug!(%error, "an export was broken off")
+                tracing::debug!(%error, "an export was broken off");
             }
             Err(error) => tracing::warn!(%error, "an export failed midway, and was cut"),
         }

@@ -87,7 +87,7 @@ pub(super) struct Story {
 #[derive(Debug)]
 pub(super) struct Drifts {
     /// Newest first.
-    pub(super) drifts: Vec<Drift>,
+    pub(super) found: Vec<Drift>,
     /// Where the next page of them begins, if there is one.
     pub(super) before: Option<Uuid>,
     /// By name.
@@ -256,7 +256,7 @@ impl Trail {
         let after = cut(&mut disagreeing, REPORT);
         let after = after.then(|| disagreeing.last().map(|last| last.user.clone()));
         Ok(Drifts {
-            drifts,
+            found: drifts,
             before: before.flatten(),
             disagreeing,
             after: after.flatten(),

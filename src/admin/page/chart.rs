@@ -46,7 +46,7 @@ const TEXT: f64 = 15.0;
 /// A line for each series, along `labels`.
 pub(super) fn lines(labels: &[String], series: &[Series]) -> String {
     draw(HEIGHT, |canvas| {
-        let mut plot = upright(canvas, labels, highest(series.iter(), labels.len(), false))?;
+        let mut plot = upright(canvas, labels, highest(series, labels.len(), false))?;
         for (number, one) in series.iter().enumerate() {
             let colour = colour(number);
             let points = || {
@@ -74,7 +74,7 @@ pub(super) fn lines(labels: &[String], series: &[Series]) -> String {
 /// A standing bar for each of `labels`, made of all series.
 pub(super) fn columns(labels: &[String], series: &[Series]) -> String {
     draw(HEIGHT, |canvas| {
-        let mut plot = upright(canvas, labels, highest(series.iter(), labels.len(), true))?;
+        let mut plot = upright(canvas, labels, highest(series, labels.len(), true))?;
         let bars = stacked(labels.len(), series).map(|(at, number, range)| {
             let at = float(at);
             let corners = [(at - 0.38, range.start), (at + 0.38, range.end)];
@@ -93,7 +93,7 @@ pub(super) fn bars(labels: &[String], series: &[Series]) -> String {
         let widest = widest.max().unwrap_or_default().min(LONGEST_LABEL);
         // The library does not know how wide letters are; they are narrower than this.
         let left = u32::try_from(widest).unwrap_or_default() * 8 + 12;
-        let top = highest(series.iter(), labels.len(), true);
+        let top = highest(series, labels.len(), true);
         let mut plot = ChartBuilder::on(canvas)
             .margin(6)
             .margin_right(18)
@@ -185,15 +185,11 @@ fn stacked(
 }
 
 /// Where the axis ends: above the greatest value, or sum.
-fn highest<'a>(
-    series: impl Iterator<Item = &'a Series> + Clone,
-    labels: usize,
-    is_sum: bool,
-) -> f64 {
+fn highest(series: &[Series], labels: usize, is_sum: bool) -> f64 {
     let of = |at: usize| {
         let values = series
-            .clone()
-            .map(move |one| one.values.get(at).copied().unwrap_or_default());
+            .iter()
+            .map(|one| one.values.get(at).copied().unwrap_or_default());
         if is_sum {
             values.sum()
         } else {

@@ -147,7 +147,7 @@ impl Drifted {
         Ok(Self {
             frame: Frame::new(visitor, DRIFT),
             behind: behind(&trail.standing().await?),
-            drifts: found.drifts.iter().map(Strange::from).collect(),
+            drifts: found.found.iter().map(Strange::from).collect(),
             older: older.map(|older| asked.link(DRIFT, "before", Some(&older))),
             disagreeing: found.disagreeing.iter().map(Disagreeing::from).collect(),
             further: found

@@ -23,8 +23,8 @@ pub(super) struct Row {
     pub(super) device: Option<Link>,
     pub(super) address: Option<Link>,
     pub(super) client: Option<Link>,
-    /// What the content says.
-    pub(super) preference: &'static str,
+    /// What the content says; of what was done to the gateway, its name.
+    pub(super) said: String,
     pub(super) verdict: Badge,
     pub(super) why: Vec<String>,
     pub(super) outcome: String,
@@ -53,13 +53,19 @@ impl Row {
             device: searched("device", facts.device_id.as_deref()),
             address: searched("address", facts.client_address.as_deref()),
             client: named_client(facts),
-            preference: facts.preference.map_or("", Preference::as_str),
+            said: said(facts),
             verdict: words::badge(record.kind, facts),
             why: why(facts),
             outcome: words::outcome(facts),
             exchange: Link::new(&short_id(id), exchange(id)),
         }
     }
+}
+
+fn said(facts: &Facts) -> String {
+    let operation = || facts.detail.as_ref()?["operation"].as_str();
+    let said = facts.preference.map(Preference::as_str).or_else(operation);
+    said.map(printable).unwrap_or_default()
 }
 
 /// A user, and the way to their story.

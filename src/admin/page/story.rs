@@ -45,6 +45,8 @@ struct Told {
     time: Time,
     from: &'static str,
     to: &'static str,
+    /// Whether it came about.
+    is_so: bool,
     event_type: &'static str,
     device: Option<String>,
     client: Option<Link>,
@@ -157,6 +159,7 @@ impl Told {
             time: record.recorded_at.into(),
             from: rows::content(change.from),
             to: change.to.map_or(NOTHING, Content::as_str),
+            is_so: matches!(change.became, Became::Stored | Became::Found),
             event_type: facts.event_type.map_or("–", words::short),
             device: facts.device_id.as_deref().map(printable),
             client: rows::named_client(facts),

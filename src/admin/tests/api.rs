@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::shelf::{hostile, records};
 use super::*;
 use crate::admin::routes::ROUTES;
+use crate::audit::filters::FILTERS;
 
 /// Answers with what is asked for: `{user}` and `{id}` are those of a record.
 const ANSWERS: [(&str, &str); 8] = [
@@ -74,12 +75,12 @@ async fn the_parameters_of_the_document_are_those_that_are_taken() {
         let name = |one: &Value| one["name"].as_str().unwrap().to_owned();
         list.iter().map(name).collect()
     };
-    let filters = |more: &[&str]| -> BTreeSet<String> {
-        let all = crate::audit::filters::FILTERS.iter().chain(more);
+    let with = |more: &[&str]| -> BTreeSet<String> {
+        let all = FILTERS.iter().chain(more);
         all.map(|name| (*name).to_owned()).collect()
     };
-    assert_eq!(parameters("/api/v1/records"), filters(&["before", "limit"]));
-    assert_eq!(parameters("/api/v1/export"), filters(&["format"]));
+    assert_eq!(parameters("/api/v1/records"), with(&["before", "limit"]));
+    assert_eq!(parameters("/api/v1/export"), with(&["format"]));
 }
 
 #[tokio::test]

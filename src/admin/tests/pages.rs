@@ -2,7 +2,10 @@
 
 use super::shelf::{HOSTILE, hostile, records};
 use super::*;
+use crate::audit::export::FIELDS;
 use crate::audit::filters;
+use crate::audit::record::{Judged, Outcome};
+use crate::matrix::EventType;
 
 /// Pages with what they are asked for: `{user}` and `{id}` are those of a record.
 const PAGES: [&str; 12] = [
@@ -130,9 +133,9 @@ async fn a_wrong_filter_is_said_beside_its_field_and_the_others_stay() {
 async fn an_exchange_says_what_the_client_was_told() {
     let desk = Desk::new();
     let mut record = records(1).remove(0);
-    record.facts.event_type = Some(crate::matrix::EventType::Stable);
-    record.facts.verdict = Some(crate::audit::record::Judged::Refuse);
-    record.facts.outcome = Some(crate::audit::record::Outcome::Refused);
+    record.facts.event_type = Some(EventType::Stable);
+    record.facts.verdict = Some(Judged::Refuse);
+    record.facts.outcome = Some(Outcome::Refused);
     record.facts.violations = vec!["field_not_boolean".to_owned()];
     desk.fill(std::slice::from_ref(&record)).await;
     let reader = desk.session(&desk.reader).await;
@@ -147,7 +150,7 @@ async fn an_exchange_says_what_the_client_was_told() {
                 .body
                 .contains("enabled must be true or false (field_not_boolean)")
         );
-        for field in crate::audit::export::FIELDS {
+        for field in FIELDS {
             assert!(
                 answer.body.contains(&format!("<dt>{field}</dt>")),
                 "{field}"

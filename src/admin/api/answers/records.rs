@@ -37,6 +37,7 @@ pub(in crate::admin::api) struct Exchange<'a> {
 
 /// Where a record is sealed.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names that exports have")]
 struct Leaf {
     id: Uuid,
     leaf_index: u64,

@@ -65,7 +65,7 @@ pub(in crate::admin::api) struct Adopted {
 
 impl Drifted {
     pub(in crate::admin::api) fn new(found: &trail::Drifts) -> Self {
-        let drifts = found.drifts.iter().map(|one| Drift {
+        let drifts = found.found.iter().map(|one| Drift {
             read_id: one.read_id,
             exchange_id: one.exchange_id,
             at: time(one.at),
