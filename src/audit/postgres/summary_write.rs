@@ -103,7 +103,7 @@ pub(super) async fn write(connection: &mut PgConnection, derived: &Derived) -> R
     add!(
         connection,
         HOURS,
-        hours().map(|(key, _)| key.hour),
+        hours().map(|(key, _)| key.at),
         hours().map(|(key, _)| key.action),
         hours().map(|(key, _)| key.verdict),
         hours().map(|(key, _)| key.outcome),

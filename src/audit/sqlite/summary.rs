@@ -176,14 +176,7 @@ async fn write(connection: &mut SqliteConnection, derived: &Derived) -> Result<(
         add!(ADOPTION, day, *preference, users);
     }
     for (key, records) in &derived.hours {
-        add!(
-            HOUR,
-            key.hour,
-            key.action,
-            key.verdict,
-            key.outcome,
-            records
-        );
+        add!(HOUR, key.at, key.action, key.verdict, key.outcome, records);
     }
     for (key, (records, newest)) in &derived.violations {
         let (code, client, version) = (&key.code, &key.client, &key.version);

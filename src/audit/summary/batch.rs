@@ -48,7 +48,7 @@ pub(in crate::audit) struct Derived {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::audit) struct Hour {
     /// Hours since 1970.
-    pub(in crate::audit) hour: i64,
+    pub(in crate::audit) at: i64,
     pub(in crate::audit) action: &'static str,
     pub(in crate::audit) verdict: &'static str,
     pub(in crate::audit) outcome: &'static str,
@@ -186,7 +186,7 @@ impl Derived {
         };
         let hour = record.recorded_at.timestamp().div_euclid(3600);
         let key = Hour {
-            hour,
+            at: hour,
             action: action.as_str(),
             verdict: facts.verdict.map_or("", Judged::as_str),
             outcome: facts.outcome.map_or("", Outcome::as_str),
