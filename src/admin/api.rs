@@ -56,7 +56,7 @@ fn json(answer: &impl Serialize) -> Response {
     match serde_json::to_string(answer) {
         Ok(text) => {
             let fields = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            (fields, escaped_json(&text)).into_response()
+            (fields, escaped_json(&text).into_owned()).into_response()
         }
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");

@@ -89,7 +89,7 @@ pub async fn report(
 /// `said` as one line of JSON that does nothing to a terminal.
 #[must_use]
 pub fn json(said: &Value) -> String {
-    escaped_json(&said.to_string())
+    escaped_json(&said.to_string()).into_owned()
 }
 
 /// `said`, which answers `report`, for people.

@@ -51,7 +51,7 @@ pub async fn prove(store: &Arc<dyn TreeStore>, id: Uuid) -> Result<String, Error
             leaf: Some((index, hash)),
             inclusion: Some(prover.path(index).ok_or_else(unsealed)?),
         };
-        lines.push(super::escaped_json(&sealed_json(&line)?));
+        lines.push(super::escaped_json(&sealed_json(&line)?).into_owned());
     }
     let note = serde_json::to_string(&newest.note).map_err(io::Error::other)?;
     Ok(format!(
