@@ -1,6 +1,6 @@
 //! What [`Store`] promises, held against every implementation.
 
-mod bench;
+pub(crate) mod bench;
 #[cfg(feature = "postgres")]
 mod causes;
 #[cfg(feature = "postgres")]

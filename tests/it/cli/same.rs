@@ -5,7 +5,7 @@ use std::sync::Arc;
 use key_backup_gateway::audit::filters::given;
 use key_backup_gateway::audit::record::Record;
 use key_backup_gateway::audit::sqlite::SqliteStore;
-use key_backup_gateway::audit::store::{Config, Query, Store, Summarised, TreeStore};
+use key_backup_gateway::audit::store::{Config, Query, Summarised, TreeStore};
 use serde_json::Value;
 
 use super::served::Served;
@@ -22,7 +22,7 @@ const ROOM: usize = 50;
 type Named = (String, String);
 
 fn records() -> (Vec<Record>, Dice) {
-    let mut dice = Dice(0xdec1de);
+    let mut dice = Dice(0x00de_c1de);
     let mut records = Vec::new();
     while records.len() < 10_000 {
         records.extend(some_traffic(&mut dice, 500));

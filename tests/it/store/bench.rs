@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::cluster::{pgbouncer::PgBouncer, shared};
 
 /// A database for one test.
-pub(super) enum Bench {
+pub(crate) enum Bench {
     #[cfg(feature = "sqlite")]
     Sqlite(tempfile::TempDir),
     #[cfg(feature = "postgres")]
@@ -32,7 +32,7 @@ pub(super) enum Bench {
 }
 
 /// A stamp whose clock a test can move.
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     pub(super) clock: Arc<MockClock>,
     pub(super) stamp: Stamp,
 }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use key_backup_gateway::audit::record::{Judged, Outcome};
 use key_backup_gateway::audit::store::{Query, Summarised};
+use key_backup_gateway::clock::{Clock as _, SystemClock};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
@@ -56,7 +57,7 @@ async fn no_question_to_a_long_trail_reads_all_of_it() {
         limit: 100,
         ..Query::default()
     };
-    let long_ago = Utc::now() - TimeDelta::days(300);
+    let long_ago = SystemClock.now() - TimeDelta::days(300);
     let queries = [
         asked.clone(),
         Query {

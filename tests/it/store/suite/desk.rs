@@ -104,7 +104,7 @@ fn some_facts(gateway: &Gateway, dice: &mut Dice) -> Facts {
         (Judged::Refuse, None),
     ][dice.roll(4)];
     let violations = ["not_json", "field_missing", "too_deep"];
-    let violations: Vec<_> = (0..dice.roll(2) + 1)
+    let violations: Vec<_> = (0..=dice.roll(2))
         .map(|_| violations[dice.roll(3)].to_owned())
         .collect();
     Facts {

@@ -103,14 +103,14 @@ pub(crate) async fn a_page_is_the_same_whatever_the_summary_knows(bench: &Bench)
     // Closed much later than they were asked, with an id of then.
     let closer = Gateway::at("2026-12-24T00:00:00Z");
     let open = records.iter().filter(|record| record.is_intent()).take(5);
-    let closed: Vec<_> = open
+    let late: Vec<_> = open
         .map(|intent| {
             closer.clock.advance(TimeDelta::hours(1));
             let why = serde_json::json!({});
             closer.stamp.closing(intent, Outcome::Unanswered, why)
         })
         .collect();
-    records.extend(closed);
+    records.extend(late);
     // Nobody's.
     for record in records.iter_mut().step_by(17) {
         record.facts.claimed_user = None;
