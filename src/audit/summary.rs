@@ -10,13 +10,12 @@ mod batch;
 mod client;
 mod observation;
 mod profile;
-mod rows;
+pub(super) mod rows;
 mod story;
 
 pub(super) use self::batch::{Batch, Derived};
 pub use self::client::client;
 pub use self::profile::{Content, Profile, Seen};
-pub(super) use self::rows::Rows;
 pub use self::story::{Became, Change, story};
 
 #[cfg(test)]

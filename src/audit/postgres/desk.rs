@@ -9,10 +9,10 @@ use super::read::{BEGIN, changes_of};
 use crate::audit::record::Stored;
 use crate::audit::row;
 use crate::audit::store::{
-    Adoption, By, Drift, Error, Span, Standing, StoredCheckpoint, Violations, Writes,
+    Adoption, Drift, Error, Span, Standing, StoredCheckpoint, Violations, Writes,
 };
-use crate::audit::summary::{Content, Profile, Rows};
-use crate::matrix::EventType;
+use crate::audit::summary::Profile;
+use crate::audit::summary::rows::{self, DriftRow, ProfileRow, Rows};
 
 const STANDING: &str = "
     SELECT head.size, summary.records, summary.is_due OR summary.is_behind,
@@ -72,17 +72,6 @@ const DRIFTS_OF: &str = "
 
 type StandingRow = (i64, i64, bool, i64, i64, i64, i64, i64, i64, DateTime<Utc>);
 
-type DriftRow = (
-    Uuid,
-    Option<Uuid>,
-    DateTime<Utc>,
-    String,
-    String,
-    String,
-    Uuid,
-    String,
-);
-
 /// Asks one question.
 macro_rules! ask {
     ($store:expr, $fetch:ident, $statement:expr $(, $parameter:expr)*) => {{
@@ -105,27 +94,16 @@ pub(super) async fn standing(store: &PgStore) -> Result<Standing, Error> {
     let row: StandingRow = ask!(store, fetch_one, STANDING, enough);
     let (sealed, summarised, is_behind, unsealed, open, fresh, enabled, disabled, unknown, now) =
         row;
-    let checkpoint: Option<(i64, String, DateTime<Utc>)> = ask!(store, fetch_optional, CHECKPOINT);
-    Ok(Standing {
-        sealed: sealed.unsigned_abs(),
-        unsealed: unsealed.unsigned_abs(),
-        checkpoint: checkpoint.map(|(size, note, made_at)| StoredCheckpoint {
-            size,
-            note,
-            made_at,
-        }),
-        open_intents: open.unsigned_abs(),
-        users: Adoption {
-            at: now,
-            enabled: enabled.unsigned_abs(),
-            disabled: disabled.unsigned_abs(),
-            unknown: unknown.unsigned_abs(),
-        },
-        summarised: summarised.unsigned_abs(),
-        unsummarised: fresh.unsigned_abs().min(Standing::ENOUGH),
-        is_behind,
-        now,
-    })
+    let newest: Option<(i64, String, DateTime<Utc>)> = ask!(store, fetch_optional, CHECKPOINT);
+    let counts = [
+        sealed, summarised, unsealed, open, fresh, enabled, disabled, unknown,
+    ];
+    let checkpoint = newest.map(|(size, note, made_at)| StoredCheckpoint {
+        size,
+        note,
+        made_at,
+    });
+    Ok(rows::standing(counts, is_behind, checkpoint, now))
 }
 
 /// See [`Desk::adoption`](crate::audit::store::Desk::adoption).
@@ -140,11 +118,7 @@ pub(super) async fn adoption(store: &PgStore, span: &Span) -> Result<Vec<Adoptio
 pub(super) async fn writes(store: &PgStore, span: &Span) -> Result<Vec<Writes>, Error> {
     let rows = Rows::of(span);
     let (first, end) = rows.hours();
-    let step: i64 = match span.by {
-        By::Hour => 1,
-        By::Day => 24,
-    };
-    let found: Vec<(i64, String, i64)> = ask!(store, fetch_all, WRITES, first, end, step);
+    let found: Vec<(i64, String, i64)> = ask!(store, fetch_all, WRITES, first, end, rows.step());
     Ok(rows.writes(found))
 }
 
@@ -155,27 +129,15 @@ pub(super) async fn violations(
     limit: u32,
 ) -> Result<Vec<Violations>, Error> {
     let (first, end) = Rows::of(span).hours();
-    let found: Vec<(String, String, String, i64, i64, i64, Uuid)> =
-        ask!(store, fetch_all, VIOLATIONS, first, end, i64::from(limit));
-    let found = found.into_iter();
-    Ok(found
-        .map(
-            |(code, client, version, refused, forwarded, reads, newest)| Violations {
-                code,
-                client,
-                version,
-                refused: refused.unsigned_abs(),
-                forwarded: forwarded.unsigned_abs(),
-                reads: reads.unsigned_abs(),
-                newest,
-            },
-        )
-        .collect())
+    let limit = i64::from(limit);
+    Ok(rows::violations(ask!(
+        store, fetch_all, VIOLATIONS, first, end, limit
+    )))
 }
 
 /// See [`Desk::profile`](crate::audit::store::Desk::profile).
 pub(super) async fn profile(store: &PgStore, user: &str) -> Result<Option<Profile>, Error> {
-    let found: Option<(String, String)> = ask!(store, fetch_optional, PROFILE, user);
+    let found: Option<ProfileRow> = ask!(store, fetch_optional, PROFILE, user);
     Ok(found.and_then(|(user, profile)| Profile::read(&user, &profile)))
 }
 
@@ -185,11 +147,8 @@ pub(super) async fn disagreeing(
     after: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Profile>, Error> {
-    let found: Vec<(String, String)> = ask!(store, fetch_all, DISAGREEING, after, i64::from(limit));
-    let found = found.iter();
-    Ok(found
-        .filter_map(|(user, profile)| Profile::read(user, profile))
-        .collect())
+    let found: Vec<ProfileRow> = ask!(store, fetch_all, DISAGREEING, after, i64::from(limit));
+    Ok(rows::profiles(&found))
 }
 
 /// See [`Desk::drifts`](crate::audit::store::Desk::drifts).
@@ -199,7 +158,7 @@ pub(super) async fn drifts(
     limit: u32,
 ) -> Result<Vec<Drift>, Error> {
     let found: Vec<DriftRow> = ask!(store, fetch_all, DRIFTS, before, i64::from(limit));
-    Ok(found.into_iter().filter_map(drift).collect())
+    Ok(rows::drifts(found.into_iter()))
 }
 
 /// See [`Desk::changes`](crate::audit::store::Desk::changes).
@@ -222,19 +181,4 @@ pub(super) async fn changes(
     transaction.commit().await?;
     held.release();
     row::stored(rows)
-}
-
-/// Nothing of what no version of this program has written.
-fn drift(row: DriftRow) -> Option<Drift> {
-    let (read_id, exchange_id, at, user, event_type, expected, known_from, found) = row;
-    Some(Drift {
-        read_id,
-        exchange_id,
-        at,
-        user,
-        event_type: EventType::parse(&event_type)?,
-        expected: Content::parse(&expected)?,
-        known_from,
-        found: Content::parse(&found)?,
-    })
 }
