@@ -136,6 +136,20 @@ COMMENT ON COLUMN audit_trait.kind IS 'device, address or client';
 COMMENT ON COLUMN audit_trait.value IS 'What stands in the records';
 COMMENT ON COLUMN audit_trait.user_id IS 'The claimed user; empty for records without one';
 
+CREATE TABLE audit_trait_days (
+    kind text NOT NULL,
+    value text NOT NULL,
+    first_day integer NOT NULL,
+    last_day integer NOT NULL,
+    PRIMARY KEY (kind, value)
+);
+
+COMMENT ON TABLE audit_trait_days IS 'When a device, an address or a client was seen: what many had once is not among the newest records';
+COMMENT ON COLUMN audit_trait_days.kind IS 'As in audit_trait';
+COMMENT ON COLUMN audit_trait_days.value IS 'As in audit_trait';
+COMMENT ON COLUMN audit_trait_days.first_day IS 'Days since 1970, UTC, by the time of a record''s id';
+COMMENT ON COLUMN audit_trait_days.last_day IS 'The same';
+
 CREATE TABLE audit_stray (
     record_id uuid PRIMARY KEY,
     recorded_at timestamptz NOT NULL
@@ -148,6 +162,8 @@ COMMENT ON COLUMN audit_stray.recorded_at IS 'Its time';
 
 -- What an auditor asks for among millions of other records: what is rare costs next to nothing to write.
 CREATE INDEX audit_record_violation ON audit_record USING gin (violations jsonb_path_ops)
+    WHERE violations <> '[]';
+CREATE INDEX audit_record_violated ON audit_record (id)
     WHERE violations <> '[]';
 CREATE INDEX audit_record_no_claimed_user ON audit_record (id)
     WHERE claimed_user IS NULL;
@@ -181,8 +197,8 @@ BEGIN
     LOOP
         EXECUTE format(
             CASE privilege.privilege_type
-                WHEN 'INSERT' THEN 'GRANT SELECT, INSERT, UPDATE, DELETE ON audit_fresh, audit_summary, audit_user, audit_adoption, audit_hour, audit_violation, audit_drift, audit_open, audit_trait, audit_stray TO %s'
-                ELSE 'GRANT SELECT ON audit_fresh, audit_summary, audit_user, audit_adoption, audit_hour, audit_violation, audit_drift, audit_open, audit_trait, audit_stray TO %s'
+                WHEN 'INSERT' THEN 'GRANT SELECT, INSERT, UPDATE, DELETE ON audit_fresh, audit_summary, audit_user, audit_adoption, audit_hour, audit_violation, audit_drift, audit_open, audit_trait, audit_trait_days, audit_stray TO %s'
+                ELSE 'GRANT SELECT ON audit_fresh, audit_summary, audit_user, audit_adoption, audit_hour, audit_violation, audit_drift, audit_open, audit_trait, audit_trait_days, audit_stray TO %s'
             END,
             CASE privilege.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(privilege.grantee)) END);
     END LOOP;

@@ -61,7 +61,7 @@ const IN_LINE: &str = "
     GROUP BY chunk ORDER BY chunk
 ";
 
-const FORGET: [&str; 9] = [
+const FORGET: [&str; 10] = [
     "DELETE FROM audit_fresh",
     "DELETE FROM audit_user",
     "DELETE FROM audit_adoption",
@@ -70,6 +70,7 @@ const FORGET: [&str; 9] = [
     "DELETE FROM audit_drift",
     "DELETE FROM audit_open",
     "DELETE FROM audit_trait",
+    "DELETE FROM audit_trait_days",
     "DELETE FROM audit_stray",
 ];
 

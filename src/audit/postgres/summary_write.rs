@@ -60,6 +60,15 @@ const TRAITS: &str = "
     ON CONFLICT DO NOTHING
 ";
 
+/// Once a day for each: then nothing is written.
+const TRAIT_DAYS: &str = "
+    INSERT INTO audit_trait_days AS kept (kind, value, first_day, last_day)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[])
+    ON CONFLICT (kind, value) DO UPDATE
+    SET first_day = least(kept.first_day, excluded.first_day), last_day = greatest(kept.last_day, excluded.last_day)
+    WHERE kept.first_day > excluded.first_day OR kept.last_day < excluded.last_day
+";
+
 const STRAYS: &str = "
     INSERT INTO audit_stray (record_id, recorded_at)
     SELECT * FROM unnest($1::uuid[], $2::timestamptz[])
@@ -154,6 +163,15 @@ pub(super) async fn write(connection: &mut PgConnection, derived: &Derived) -> R
         traits().map(|(kind, _, _)| *kind),
         traits().map(|(_, value, _)| value.as_str()),
         traits().map(|(_, _, user)| user.as_str())
+    );
+    let days = || derived.trait_days.iter();
+    add!(
+        connection,
+        TRAIT_DAYS,
+        days().map(|((kind, _), _)| *kind),
+        days().map(|((_, value), _)| value.as_str()),
+        days().map(|(_, (first, _))| *first),
+        days().map(|(_, (_, last))| *last)
     );
     let strays = || derived.strays.iter();
     add!(

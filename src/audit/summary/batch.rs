@@ -40,6 +40,8 @@ pub(in crate::audit) struct Derived {
     pub(in crate::audit) closed: Vec<Uuid>,
     /// Which users came with which device, address or client: kind, value, claimed user.
     pub(in crate::audit) traits: BTreeSet<(&'static str, String, String)>,
+    /// The first and the last day on which each device, address or client was seen, by the time of the ids.
+    pub(in crate::audit) trait_days: BTreeMap<(&'static str, String), (i32, i32)>,
     /// Records whose id is of another time than they are.
     pub(in crate::audit) strays: Vec<(Uuid, DateTime<Utc>)>,
 }
@@ -217,6 +219,7 @@ impl Derived {
     fn note_traits(&mut self, record: &Record) {
         let facts = &record.facts;
         let user = facts.claimed_user.as_deref().unwrap_or_default();
+        let day = i32::try_from(millis(record) / 86_400_000).unwrap_or(i32::MAX);
         for (kind, value) in [
             ("device", &facts.device_id),
             ("address", &facts.client_address),
@@ -224,13 +227,15 @@ impl Derived {
         ] {
             if let Some(value) = value {
                 self.traits.insert((kind, value.clone(), user.to_owned()));
+                let days = self.trait_days.entry((kind, value.clone()));
+                let (first, last) = days.or_insert((day, day));
+                (*first, *last) = (day.min(*first), day.max(*last));
             }
         }
     }
 
     fn note_stray(&mut self, record: &Record) {
-        let millis = i64::try_from(record.id.as_u128() >> 80).unwrap_or(i64::MAX);
-        let apart = millis.saturating_sub(record.recorded_at.timestamp_millis());
+        let apart = millis(record).saturating_sub(record.recorded_at.timestamp_millis());
         if apart.saturating_abs() >= STRAY.num_milliseconds() {
             self.strays.push((record.id, record.recorded_at));
         }
@@ -253,6 +258,11 @@ impl Derived {
             .collect();
         self.closed = answered.difference(&asked).copied().collect();
     }
+}
+
+/// The time of a record's id, in milliseconds since 1970.
+fn millis(record: &Record) -> i64 {
+    i64::try_from(record.id.as_u128() >> 80).unwrap_or(i64::MAX)
 }
 
 fn drift(user: &str, surprise: &Surprise) -> Drift {

@@ -161,8 +161,8 @@ pub(super) async fn role(bench: &Bench, options: &str) -> String {
 const WITHOUT_TREE: &str = "
     DROP TABLE audit_pending, audit_leaf, audit_tile, audit_tree_head, audit_checkpoint,
         audit_lost_checkpoint, audit_fresh, audit_summary, audit_user, audit_adoption, audit_hour,
-        audit_violation, audit_drift, audit_open, audit_trait, audit_stray;
-    DROP INDEX audit_record_violation, audit_record_no_claimed_user;
+        audit_violation, audit_drift, audit_open, audit_trait, audit_trait_days, audit_stray;
+    DROP INDEX audit_record_violation, audit_record_violated, audit_record_no_claimed_user;
     DROP FUNCTION audit_note_fresh CASCADE;
     DELETE FROM audit_migration WHERE version >= 3
 ";
