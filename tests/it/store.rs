@@ -130,6 +130,7 @@ conformance! {
     }
     search: {
         a_page_is_the_same_whatever_the_summary_knows,
+        a_page_is_the_same_however_many_share_what_is_looked_for,
     }
     desk: {
         an_empty_trail_has_an_empty_summary,

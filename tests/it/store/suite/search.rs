@@ -129,3 +129,30 @@ pub(crate) async fn a_page_is_the_same_whatever_the_summary_knows(bench: &Bench)
     store.summarise(50).await.unwrap();
     finds_what_there_is(&*store, &records, &mut dice).await;
 }
+
+pub(crate) async fn a_page_is_the_same_however_many_share_what_is_looked_for(bench: &Bench) {
+    let store = bench.migrated().await;
+    let mut dice = Dice(0xc0de);
+    let mut records = some_traffic(&mut dice, 250);
+    for (number, record) in records.iter_mut().enumerate() {
+        // More users than are looked at one by one, and half of what they share was long ago.
+        let facts = &mut record.facts;
+        let user = format!("@user{}:example.org", number % 150);
+        facts.claimed_user = Some(user.clone());
+        facts.authenticated_user = facts.authenticated_user.take().map(|_| user);
+        if number < 200 {
+            facts.client_address = Some("198.51.100.1".to_owned());
+            facts.user_agent = Some("Element X/0.9 (iPhone)".to_owned());
+        }
+    }
+    // More statements than are looked into one by one.
+    for record in &records {
+        store.append(std::slice::from_ref(record)).await.unwrap();
+    }
+
+    finds_what_there_is(&*store, &records, &mut dice).await;
+    store.summarise(20).await.unwrap();
+    finds_what_there_is(&*store, &records, &mut dice).await;
+    while store.summarise(100).await.unwrap() != Summarised::Taken(0) {}
+    finds_what_there_is(&*store, &records, &mut dice).await;
+}
