@@ -8,6 +8,7 @@ import shutil
 import signal
 import statistics
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from soak_lib.machine import Process, Trouble, free_port, wait_for
@@ -34,9 +35,10 @@ def binaries() -> Path:
 class Cluster:
     """Runs between `start` and `stop`; the folder stays."""
 
-    def __init__(self, folder: Path, commit: float = 0.0) -> None:
-        """A commit takes at least `commit` seconds, whatever the disk."""
+    def __init__(self, folder: Path, commit: float = 0.0, settings: Mapping[str, str] | None = None) -> None:
+        """A commit takes at least `commit` seconds, whatever the disk; `settings` go before `SETTINGS`."""
         self.folder = folder
+        self.settings = {**SETTINGS, **(settings or {})}
         self.commit = commit
         self.binaries = binaries()
         self.port = 0
@@ -57,7 +59,7 @@ class Cluster:
     def start(self, haste: bool = False) -> None:
         self.port = self.port or free_port()
         settings = {"port": str(self.port), "listen_addresses": "127.0.0.1",
-                    "unix_socket_directories": "", **SETTINGS, **(HASTE if haste else {})}
+                    "unix_socket_directories": "", **self.settings, **(HASTE if haste else {})}
         command = ["setpriv", *self.user, "--pdeathsig", "INT", "--", "env", *self._slowly(),
                    str(self.binaries / "postgres"), "-D", str(self.folder / "data")]
         for key, value in settings.items():

@@ -1,0 +1,1 @@
+"""What `benches/desk` is made of."""
