@@ -150,11 +150,13 @@ class Bench:
 
     def notes(self) -> tuple[str, ...]:
         return (
-            "The browser's side is Python's, on the same machine; what a page takes is from the request to the last byte of the "
-            "answer, over a connection that is kept open.",
-            "Searches of people, devices and addresses ask for another one each time; the others ask the same a few times.",
-            "Exports are read as fast as they come, and counted; each comes from a gateway that has just been started. Memory "
-            "is the resident set at its highest.",
-            "Guarded writes: with a spool, to users of the trail, in rounds with and without somebody who looks at overview, search "
-            "and story in turn; what a round leaves to be moved to Postgres is moved before the next one begins.",
+            "The browser's side is Python's, on the same machine; what a page takes is from the request to the last byte "
+            "of the answer, over a connection that is kept open.",
+            "Searches of people, devices and addresses ask for another one each time; the others ask the same a few "
+            "times.",
+            "Exports are read as fast as they come, and counted; each comes from a gateway that has just been started. "
+            "Memory is the resident set at its highest.",
+            "Guarded writes: with a spool, to users of the trail, in rounds with and without somebody who looks at "
+            "overview, search and story in turn; what a round leaves to be moved to Postgres is moved before the next "
+            "one begins.",
         )

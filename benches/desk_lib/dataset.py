@@ -17,6 +17,8 @@ RARE, RARE_AGENT, RARE_CODE = 12, "Nheko/0.12.0", "unportable_number"
 COMMON_CLIENT, COMMON_CODE, UNSEEN_CODE = "Element X/", "field_not_boolean", "too_deep"
 # Behind one address is a tenth of all.
 OFFICE = "203.0.113.10"
+# What some thousands of users had in the first week, and nobody has had since.
+OLD_AGENT, OLD_ADDRESS = "SchildiChat/1.6.36 (Android 13)", "198.51.100.7"
 # Whose client does not stop writing.
 BUSY_USER = "@user0:example.org"
 
@@ -80,7 +82,8 @@ EXCHANGES = """
         (NOT is_busy AND of_user % 2 = 1 AND {which} = 0)::int AS device
     FROM (
         SELECT number, of_user, at, is_busy, number / {users} + of_user AS turn,
-            number % ({exchanges} / {rare}) = 5 AS is_rare, number % ({exchanges} / {rare}) = 9 AS has_rare_agent
+            number % ({exchanges} / {rare}) = 5 AS is_rare, number % ({exchanges} / {rare}) = 9 AS has_rare_agent,
+            number < {exchanges} / 25 AS is_old
         FROM (
             SELECT number, number % 200 = 77 AS is_busy,
                 CASE WHEN number % 200 = 77 THEN 0 ELSE number::bigint * {prime} % {users} END AS of_user,
@@ -135,11 +138,12 @@ ROWS = """
     JOIN (VALUES ('intent'), ('outcome')) AS phases (phase) ON CASE phase
         WHEN 'intent' THEN action <> 'read' AND fate <> 'refused' ELSE fate <> 'open' END"""
 
-ADDRESS = f"""CASE WHEN {drawn("number", 6, 10)} = 0 THEN '{OFFICE}'
+ADDRESS = f"""CASE WHEN is_old AND of_user % 30 = 8 THEN '{OLD_ADDRESS}' WHEN {drawn("number", 6, 10)} = 0 THEN '{OFFICE}'
     WHEN device = 1 THEN '100.64.' || {drawn("of_user", 8, 4)} || '.' || {drawn("of_user", 9, 250)}
     WHEN of_user % 5 = 0 THEN '2001:db8::' || to_hex(of_user)
     ELSE '10.' || of_user / 131072 || '.' || of_user / 512 % 256 || '.' || of_user / 2 % 256 END"""
-AGENT = f"""CASE WHEN has_rare_agent THEN {text(RARE_AGENT)} ELSE {array(AGENTS)}[1 + floor({len(AGENTS)}
+AGENT = f"""CASE WHEN has_rare_agent THEN {text(RARE_AGENT)}
+    WHEN is_old AND of_user % 30 = 7 THEN {text(OLD_AGENT)} ELSE {array(AGENTS)}[1 + floor({len(AGENTS)}
     * power({drawn("of_user * 2 + device + turn / 40 * 1000003", 4, 1000)} / 1000.0::float8, 2.5))::int] END"""
 
 

@@ -125,8 +125,8 @@ class Looking:
         slow = [it.kind for it in self.searches
                 if median(it.kind) > SEARCH or self.waits.failed.get(f"search {it.kind}")]
         worst, slowest = max(kinds, key=lambda kind: max(kinds[kind])), max(kinds, key=median)
-        figure = (f"median {millis(statistics.median(every))}; slowest kind “{slowest}”, median {millis(median(slowest))}; "
-                  f"worst of all {millis(max(kinds[worst]))}, “{worst}”")
+        figure = (f"median {millis(statistics.median(every))}; slowest kind “{slowest}”, median "
+                  f"{millis(median(slowest))}; worst of all {millis(max(kinds[worst]))}, “{worst}”")
         if slow:
             figure += f"; {len(slow)} of {len(kinds)} kinds are slower or were not answered"
         return [Line(f"a page of a search, {len(every)} of {len(kinds)} kinds", "≤ 50 ms, every kind's median", figure,

@@ -43,8 +43,8 @@ class People:
         listed = cluster.psql(database, f"""
             SELECT id, claimed_user, device_id, client_address
             FROM audit_record TABLESAMPLE SYSTEM ({percent}) REPEATABLE ({SEED})
-            WHERE device_id IS NOT NULL AND client_address NOT IN ('{dataset.OFFICE}', '2001:db8::0')
-                AND claimed_user <> '{dataset.BUSY_USER}' ORDER BY id""")
+            WHERE device_id IS NOT NULL AND claimed_user <> '{dataset.BUSY_USER}'
+                AND client_address NOT IN ('{dataset.OFFICE}', '{dataset.OLD_ADDRESS}', '2001:db8::0') ORDER BY id""")
         found = [Sample(*line.split("|")) for line in listed.splitlines()]
         self.samples = random.Random(SEED).sample(found, min(5 * SAMPLES, len(found)))
 
@@ -83,9 +83,11 @@ def all_of_them(people: People) -> Iterator[Search]:
     yield one("device that nobody has", {"device": "NOBODYS"})
     yield with_each("address of one or a few", addresses)
     yield one("address of every tenth", office)
+    yield one("address that thousands had, long ago", {"address": dataset.OLD_ADDRESS})
     yield one("address that nobody has", {"address": "192.0.2.254"})
     yield one("client that many have", common_client)
     yield one("client that few have", rare_client)
+    yield one("client that thousands had, long ago", {"client": "SchildiChat/"})
     yield one("client that nobody has", {"client": "Nobody/"})
     for name in ("accept", "clear", "refuse"):
         yield one(f"verdict {name}", {"verdict": name})
