@@ -11,7 +11,7 @@ from pathlib import Path
 from audit_lib.cluster import Cluster
 from audit_lib.report import Line, rate
 from seal_lib import commands, trails
-from soak_lib.machine import say
+from soak_lib.machine import say, wait_for
 
 from . import dataset, searches
 from .exporting import Exporting
@@ -23,6 +23,8 @@ from .writing import Writing
 
 DATABASE = "desk"
 PARTS = ("rebuild", "overview", "search", "story", "export", "writes")
+# Ten million take some minutes.
+SEALING = 3600
 # What is no part of the summary.
 TRAIL = {"audit_record", "audit_run", "audit_pending", "audit_leaf", "audit_tile", "audit_tree_head",
          "audit_checkpoint", "audit_lost_checkpoint", "audit_migration"}
@@ -35,6 +37,8 @@ class Effort:
     rows: int
     rounds: int
     seconds: int
+    # Whether the trail is sealed, and by gateways that go on sealing.
+    is_sealed: bool = False
 
 
 class Bench:
@@ -44,6 +48,7 @@ class Bench:
         self.cluster, self.binary, self.folder = cluster, binary, folder
         self.effort, self.parts = effort, parts
         self.rows = 0
+        self.key = folder / "desk.key" if effort.is_sealed else None
         self._lines: list[Line] = []
         self._looking: Looking | None = None
 
@@ -65,6 +70,7 @@ class Bench:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="desk-", dir=self.folder))
             self.scratch = Path(scratch)
             self.origin = stack.enter_context(Origin(self.scratch / "origin"))
+            self._seal()
             self._look()
             self._export()
             self._write()
@@ -89,8 +95,8 @@ class Bench:
         self.cluster.psql(DATABASE, "UPDATE benchmark SET is_summarised = true")
         self.cluster.psql(DATABASE, "VACUUM (ANALYZE)")
         self._lines.append(Line(f"`audit rebuild`, {self.rows:,} records", "",
-                                f"{done.seconds:.0f} s, {rate(self.rows / done.seconds)}, {done.memory / 2**20:.0f} MiB",
-                                "", None))
+                                f"{done.seconds:.0f} s, {rate(self.rows / done.seconds)}, "
+                                f"{done.memory / 2**20:.0f} MiB", "", None))
 
     def _sizes(self) -> list[Line]:
         """Of the summary, by table; and of the trail, with its indexes."""
@@ -106,9 +112,24 @@ class Bench:
 
     @contextlib.contextmanager
     def _gateway(self) -> Iterator[Gateway]:
-        gateway = Gateway(self.binary, self.origin.port, self.cluster.url(DATABASE), self.scratch / "gateway")
-        with gateway:
+        url, folder = self.cluster.url(DATABASE), self.scratch / "gateway"
+        with Gateway(self.binary, self.origin.port, url, folder, self.key) as gateway:
             yield gateway
+
+    def _seal(self) -> None:
+        """What is not sealed yet."""
+        if self.key is None:
+            return
+        if not self.key.exists():
+            commands.run(str(self.binary), "audit", "keygen", "--name", "bench.example.org",
+                         "--key-file", str(self.key))
+        say("sealing")
+        with self._gateway():
+            wait_for(lambda: trails.waiting(self.cluster, DATABASE) == 0, "all is sealed", SEALING)
+        self.cluster.psql(DATABASE, "VACUUM (ANALYZE)")
+        # The first question is to find nothing prepared.
+        self.cluster.stop()
+        self.cluster.start()
 
     def _look(self) -> None:
         if not {"overview", "search", "story"} & set(self.parts):

@@ -165,7 +165,7 @@ def chunk(first: int, last: int, exchanges: int) -> str:
 
 
 def make(cluster: Cluster, database: str, rows: int) -> int:
-    """About so many, without what the trail's own triggers would do; how many there are then.
+    """About so many, none of them sealed, without what the trail's own triggers would do; how many there are then.
 
     Indexes are made after the rows: that is quicker."""
     dataset.make_partitions(cluster, database)
@@ -181,5 +181,6 @@ def make(cluster: Cluster, database: str, rows: int) -> int:
     for _, definition in named:
         # As one statement for the parent, so that each partition's is made and attached.
         cluster.psql(database, f"SET maintenance_work_mem = '512MB'; {definition.replace(' ON ONLY ', ' ON ')}")
+    cluster.psql(database, "INSERT INTO audit_pending (record_id) SELECT id FROM audit_record ORDER BY id")
     cluster.psql(database, "VACUUM (ANALYZE)")
     return int(cluster.psql(database, "SELECT count(*) FROM audit_record"))

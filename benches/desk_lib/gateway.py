@@ -17,7 +17,8 @@ FORGET_PEAK = "5"
 class Gateway:
     """Forwards, and answers auditors, once the `with` block is entered; leaving it ends it."""
 
-    def __init__(self, binary: Path, origin: int, url: str, folder: Path) -> None:
+    def __init__(self, binary: Path, origin: int, url: str, folder: Path, key: Path | None) -> None:
+        """With a `key` it seals."""
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.port, self.admin = free_port(), free_port()
@@ -27,6 +28,7 @@ class Gateway:
             raise Trouble("`audit token` says no token, or no hash of one")
         self.token = token[0]
         config = folder / "gateway.toml"
+        checkpoint = f'[checkpoint]\nkey_file = "{key}"' if key else ""
         config.write_text(f"""
 [server]
 listen = ["127.0.0.1:{self.port}"]
@@ -45,6 +47,8 @@ url = "{url}"
 
 [admin]
 tokens = [{{ name = "bench", role = "auditor", hash = "{digest[0]}" }}]
+
+{checkpoint}
 """)
         self.process = Process([str(binary), "serve", "--config", str(config)], folder / "gateway-output.txt")
 

@@ -31,7 +31,7 @@ http {{
     listen 127.0.0.1:{port};
     location = /_matrix/client/versions {{ return 200 '{{"versions":["v1.19"]}}'; }}
     location = /_matrix/client/v3/account/whoami {{
-      if ($number) {{ return 200 '{{"user_id":"@user$number:example.org","device_id":"DEVICE$number"}}'; }}
+      if ($number != '') {{ return 200 '{{"user_id":"@user$number:example.org","device_id":"DEVICE$number"}}'; }}
       return 401 '{{"errcode":"M_UNKNOWN_TOKEN","error":"nobody"}}';
     }}
     location /_matrix/client/v3/user/ {{ return 200 '{{}}'; }}
