@@ -159,9 +159,14 @@ class Bench:
         if "writes" in self.parts:
             say("writes")
             with self._gateway() as gateway:
-                writing = Writing(gateway, self.people, self.effort.seconds)
+                writing = Writing(gateway, self.people, self.effort.seconds, lambda: self._is_settled(gateway))
                 writing.run(self.effort.rounds)
             self._lines += writing.lines()
+
+    def _is_settled(self, gateway: Gateway) -> bool:
+        tables = ["audit_fresh"] if self.key is None else ["audit_fresh", "audit_pending"]
+        left = " + ".join(f"(SELECT count(*) FROM (SELECT FROM {table} LIMIT 1) AS one)" for table in tables)
+        return gateway.waiting() == 0 and self.cluster.psql(DATABASE, f"SELECT {left}") == "0"
 
     def lines(self) -> list[Line]:
         return [*self._lines, *self._sizes()]
@@ -178,6 +183,6 @@ class Bench:
             "Exports are read as fast as they come, and counted; each comes from a gateway that has just been started. "
             "Memory is the resident set at its highest.",
             "Guarded writes: with a spool, to users of the trail, in rounds with and without somebody who looks at "
-            "overview, search and story in turn; what a round leaves to be moved to Postgres is moved before the next "
-            "one begins.",
+            "overview, search and story in turn. What a round leaves to be done (moving, summing up, sealing) is done "
+            "before the next one begins.",
         )

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from audit_lib.report import Figures, Line, millis, rate
@@ -23,7 +24,7 @@ CONNECTIONS = 64
 WRITERS = 4_096
 # Questions a second, as of some auditors who look at once.
 RATE = 3.0
-DRAINING = 120
+SETTLING = 600
 
 SCRIPT = """
 local body = '{"enabled":true}'
@@ -83,8 +84,9 @@ class Onlooker:
 class Writing:
     """Rounds with and without, one after the other, so that what slows one slows its neighbour."""
 
-    def __init__(self, gateway: Gateway, people: People, seconds: int) -> None:
-        self.gateway, self.people, self.seconds = gateway, people, seconds
+    def __init__(self, gateway: Gateway, people: People, seconds: int, settled: Callable[[], bool]) -> None:
+        """`settled`: whether nothing is left to be done of what was written."""
+        self.gateway, self.people, self.seconds, self.settled = gateway, people, seconds, settled
         self.figures = Figures()
         self._seed = 0
 
@@ -126,8 +128,8 @@ class Writing:
         said = json.loads(found[1])
         if said["errors"] or said["statuses"] or not said["requests"]:
             raise Trouble(f"not all writes were answered well: {said}\n{self.gateway.tail()}")
-        # A round does not pay for what the last one has left to be moved.
-        wait_for(lambda: self.gateway.waiting() == 0, "the trail is shipped", DRAINING)
+        # A round does not pay for what the last one has left.
+        wait_for(self.settled, "what was written is moved, summed up and sealed", SETTLING)
         return said["requests"] / (said["micros"] / 1e6), said["p99"] / 1e6
 
     def lines(self) -> list[Line]:
