@@ -183,6 +183,6 @@ class Bench:
             "Exports are read as fast as they come, and counted; each comes from a gateway that has just been started. "
             "Memory is the resident set at its highest.",
             "Guarded writes: with a spool, to users of the trail, in rounds with and without somebody who looks at "
-            "overview, search and story in turn. What a round leaves to be done (moving, summing up, sealing) is done "
+            "overview, searches and story in turn. What a round leaves to be done (moving, summing up, sealing) is done "
             "before the next one begins.",
         )

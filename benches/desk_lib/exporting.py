@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 from audit_lib.cluster import Cluster
 from audit_lib.report import Line, rate
-from soak_lib.machine import Trouble
+from soak_lib.machine import Trouble, say
 
 from .gateway import Gateway
 from .visitor import Stream, Visitor
@@ -70,7 +70,9 @@ class Exporting:
         rows = int(self.cluster.psql(self.database, f"SELECT count(*) FROM audit_record {which}"))
         if not -EXTRA <= stream.lines - rows <= EXTRA:
             raise Trouble(f"of {rows:,} records {stream.lines:,} lines were exported, at last {stream.last!r}")
-        return Exported(rows, stream, before, peak)
+        exported = Exported(rows, stream, before, peak)
+        say(exported.figure())
+        return exported
 
     def lines(self) -> list[Line]:
         if not self.done:

@@ -47,7 +47,7 @@ end
 
 
 class Onlooker:
-    """Looks at overview, search and story in turn while the `with` block is run."""
+    """Looks at overview, two searches and a story in turn while the `with` block is run."""
 
     def __init__(self, gateway: Gateway, people: People) -> None:
         self.took: list[float] = []
@@ -58,6 +58,7 @@ class Onlooker:
             question for user in users for question in (
                 ("/audit/", {"range": "month"}),
                 ("/audit/search", {"verdict": "refuse"}),
+                ("/audit/search", {"device": user.device}),
                 ("/audit/user", {"user": user.user}),
             ))
         self._ended = threading.Event()
@@ -93,9 +94,11 @@ class Writing:
     def run(self, rounds: int) -> None:
         # Whoami is asked, the connections are made.
         self._write()
+        self._settle()
         for number in range(rounds):
             for looked in (False, True) if number % 2 == 0 else (True, False):
                 self._one(looked)
+                self._settle()
             say(", ".join(f"{name} {values[-1]:,.5g}" for name, values in self.figures.values.items()))
 
     def _one(self, looked: bool) -> None:
@@ -110,7 +113,14 @@ class Writing:
         self.figures.add("looked p99", p99)
         self.figures.add("questions", len(onlooker.took) / self.seconds)
         self.figures.add("answers", sum(onlooker.took) / max(1, len(onlooker.took)))
+        self.figures.add("slowest", max(onlooker.took, default=0.0))
         self.figures.add("failed", onlooker.failed)
+
+    def _settle(self) -> None:
+        """A round does not pay for what the last one has left."""
+        started = time.monotonic()
+        wait_for(self.settled, "what was written is moved, summed up and sealed", SETTLING)
+        self.figures.add("settling", time.monotonic() - started)
 
     def _write(self) -> tuple[float, float]:
         """Writes a second, and the 99th percentile of what one took."""
@@ -128,13 +138,13 @@ class Writing:
         said = json.loads(found[1])
         if said["errors"] or said["statuses"] or not said["requests"]:
             raise Trouble(f"not all writes were answered well: {said}\n{self.gateway.tail()}")
-        # A round does not pay for what the last one has left.
-        wait_for(self.settled, "what was written is moved, summed up and sealed", SETTLING)
         return said["requests"] / (said["micros"] / 1e6), said["p99"] / 1e6
 
     def lines(self) -> list[Line]:
         median, ratio = self.figures.median, self.figures.ratio("looked", "alone")
-        questions = f"{median('questions'):.1f} pages a second, {millis(median('answers'))} each"
+        slowest = max(self.figures.values["slowest"])
+        questions = (f"{median('questions'):.1f} pages a second, {millis(median('answers'))} each, the slowest "
+                     f"{millis(slowest)}")
         if failed := sum(self.figures.values["failed"]):
             questions += f", {failed:.0f} of all not answered"
         return [
@@ -143,4 +153,6 @@ class Writing:
             Line("the 99th percentile of such a write", "",
                  f"{millis(median('looked p99'))} to {millis(median('alone p99'))}",
                  f"{self.figures.ratio('looked p99', 'alone p99'):.2f}", None),
+            Line("until what a round has written is in Postgres and in the summary", "",
+                 f"median {median('settling'):.1f} s after {self.seconds} s of writes", "", None),
         ]
