@@ -136,6 +136,10 @@ class Visit:
         """What is to be read there."""
         return str(self.on(selector, "innerText"))
 
+    def content(self, selector: str = "main") -> str:
+        """What stands there, folded or not."""
+        return str(self.on(selector, "textContent"))
+
     def count(self, selector: str) -> int:
         return int(self.on(selector, "count"))
 

@@ -41,12 +41,13 @@ def test_a_wrong_token_is_told_so_and_slowed_and_the_right_one_gets_a_cookie_tha
     someone = visit(javaScriptEnabled=scripts, extraHTTPHeaders={"X-Forwarded-For": address})
     someone.go("/audit/login")
     took = []
-    for _ in range(3):
+    # The first few are forgiven: people mistype.
+    for _ in range(4):
         began = time.monotonic()
         someone.fill("form#login input[name=token]", "kbg_" + "A" * 43)
         assert someone.follow("form#login button") in (401, 403, 429)
         took.append(time.monotonic() - began)
-        assert someone.count("form#login [role=alert], form#login .error, [role=alert]") >= 1
+        assert "wrong" in someone.text("[role=alert]") or "not" in someone.text("[role=alert]")
         assert someone.call("context.cookies") == []
         assert "A" * 43 not in someone.source()
     assert took[-1] > took[0] + 0.5, took
@@ -115,12 +116,12 @@ def test_the_exchange_of_a_write_shows_its_intent_its_outcome_and_where_it_is_in
     ][-2:]
     assert (intent["phase"], outcome["phase"]) == ("intent", "outcome")
     auditor.go(f"/audit/exchange/{intent['exchange_id']}")
-    told = auditor.text("main").lower()
+    told = auditor.content().lower()
     for part in (intent["id"], outcome["id"], "intent", "outcome", "leaf", "checkpoint", "200"):
         assert part in told, part
     # A record leads to its exchange, too.
     assert auditor.go(f"/audit/exchange/{outcome['id']}") == 200
-    assert intent["exchange_id"] in auditor.text("main")
+    assert intent["exchange_id"] in auditor.content()
 
 
 def test_a_users_story_says_what_became_of_every_change_in_order(scene: Scene, auditor: Visit, desk: Desk) -> None:

@@ -26,8 +26,9 @@ FOCUSED = """(() => {
         is_seen: box.width > 0 && box.height > 0 && (outline || style.boxShadow !== 'none'),
     };
 })()"""
+# Of radio buttons one is a stop, the one that is chosen.
 FOCUSABLE = """Array.from(document.querySelectorAll(
-    'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]'
+    'a[href], button, input:not([type=hidden], [type=radio]:not(:checked)), select, textarea, summary, [tabindex="0"]'
 )).filter((each) => each.checkVisibility()).length"""
 
 
@@ -64,7 +65,7 @@ def test_the_first_tab_leads_past_the_navigation(auditor: Visit) -> None:
     auditor.press("Enter")
     assert auditor.path.endswith(target)
     auditor.press("Tab")
-    inside = f"document.querySelector('main').contains(document.activeElement)"
+    inside = "document.querySelector('main').contains(document.activeElement)"
     assert auditor.evaluate(inside), auditor.evaluate(FOCUSED)
 
 

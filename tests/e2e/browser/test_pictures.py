@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from support.gateway import REPOSITORY
 
 FOLDER = REPOSITORY / "deploy" / "pictures"
@@ -16,8 +14,3 @@ def test_the_pictures_are_there_and_light() -> None:
         assert file.suffix == ".png" and file.read_bytes().startswith(b"\x89PNG\r\n\x1a\n"), file
         assert file.stat().st_size < 200 * 1024, file
 
-
-def test_the_readme_shows_each_and_says_what_is_to_be_seen() -> None:
-    shown = dict(re.findall(r"!\[([^\]]+)\]\(deploy/pictures/([a-z-]+)\.png\)", (REPOSITORY / "README.md").read_text()))
-    assert set(shown.values()) == NAMES
-    assert all(len(words) > 20 for words in shown)

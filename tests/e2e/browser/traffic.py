@@ -48,12 +48,12 @@ class Write:
 class Traffic:
     """Some users, what they sent, and what is to be found of it."""
 
-    def __init__(self, synapse: Synapse) -> None:
+    def __init__(self, synapse: Synapse, exactly: bool = False) -> None:
         self.synapse = synapse
         self.writes: list[Write] = []
         self.reads = 0
         self.alice, self.bob, self.carol, self.dave, self.erin, self.frank = (
-            synapse.register(name) for name in ("alice", "bob", "carol", "dave", "erin", "frank")
+            synapse.register(name, exactly) for name in ("alice", "bob", "carol", "dave", "erin", "frank")
         )
         # At her desk.
         self.alices_desktop = synapse.log_in(self.alice)

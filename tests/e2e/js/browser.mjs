@@ -10,7 +10,7 @@ const require = createRequire(`${process.env.JS_MODULES}/package.json`);
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-const PATIENCE = 20_000;
+const PATIENCE = 10_000;
 // Chromium keeps root out of its sandbox, and what the pages show is the tests' own.
 const browser = await chromium.launch({
     executablePath: process.argv[2],
@@ -20,7 +20,9 @@ const visits = new Map();
 
 // What an answer can be told as.
 const plain = (value) => {
-    if (typeof value?.allHeaders === "function") return { status: value.status(), url: value.url() };
+    if (typeof value?.status === "function") {
+        return { status: value.status(), url: value.url(), fields: value.headers() };
+    }
     return Buffer.isBuffer(value) || value === undefined ? null : value;
 };
 

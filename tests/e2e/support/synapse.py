@@ -48,12 +48,14 @@ def account_data_path(user_id: str, event_type: str = STABLE, version: str = "v3
 class Synapse:
     """One running Synapse, on SQLite, with an appservice that owns `@bridge_.*`."""
 
-    def __init__(self, venv: Path, folder: Path, msc3391: bool = False) -> None:
+    def __init__(
+        self, venv: Path, folder: Path, msc3391: bool = False, server_name: str = SERVER_NAME
+    ) -> None:
         python = venv / "bin" / "python"
         if not python.exists():
             raise AssertionError(f"{venv} is missing: `tests/run e2e` makes it")
         folder.mkdir(parents=True, exist_ok=True)
-        self.server_name = SERVER_NAME
+        self.server_name = server_name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         # The same, on a unix socket.
@@ -137,9 +139,9 @@ class Synapse:
         # It keeps nothing that anybody wants.
         self.process.stop(signal.SIGKILL)
 
-    def register(self, name: str | None = None) -> User:
-        """A new user; the name is made unique."""
-        name = f"{name or 'user'}{next(self._numbers)}"
+    def register(self, name: str | None = None, exactly: bool = False) -> User:
+        """A new user; the name is made unique, if it need not be `exactly` this."""
+        name = name if name and exactly else f"{name or 'user'}{next(self._numbers)}"
         password = "pw-" + secrets.token_hex(8)
         path = "/_synapse/admin/v1/register"
         nonce = request(self.port, "GET", path).json()["nonce"]
