@@ -20,6 +20,8 @@ ODD = ["", " ", "é€😀", "\ufeffmark", "a" * 3000, "../../../etc/passwd", "%
 
 VISIBLE = HTML + SQL + FORMULAS
 ALL = VISIBLE + TERMINAL + BIDI + ODD
+# One of each kind, where there is much to try it on.
+SOME = [HTML[1], HTML[3], SQL[0], TERMINAL[0], BIDI[0], *ODD[4:7]]
 
 
 def as_field(text: str) -> str:

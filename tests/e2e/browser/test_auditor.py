@@ -42,7 +42,7 @@ def test_a_wrong_token_is_told_so_and_slowed_and_the_right_one_gets_a_cookie_tha
     someone.go("/audit/login")
     took = []
     # The first few are forgiven: people mistype.
-    for _ in range(4):
+    for _ in range(5):
         began = time.monotonic()
         someone.fill("form#login input[name=token]", "kbg_" + "A" * 43)
         assert someone.follow("form#login button") in (401, 403, 429)
@@ -50,7 +50,7 @@ def test_a_wrong_token_is_told_so_and_slowed_and_the_right_one_gets_a_cookie_tha
         assert "wrong" in someone.text("[role=alert]") or "not" in someone.text("[role=alert]")
         assert someone.call("context.cookies") == []
         assert "A" * 43 not in someone.source()
-    assert took[-1] > took[0] + 0.5, took
+    assert took[-1] > 0.7, took
     someone.fill("form#login input[name=token]", desk.auditor.text)
     assert someone.follow("form#login button") == 200
     [cookie] = someone.call("context.cookies")
@@ -128,7 +128,7 @@ def test_a_users_story_says_what_became_of_every_change_in_order(scene: Scene, a
     traffic = scene.traffic
     alice = traffic.alice
     auditor.go(f"/audit/exchange/{exchange_of_a_refusal(desk, traffic)}")
-    assert auditor.follow("main a[href^='/audit/user?user=']") == 200
+    assert auditor.follow("main a[href^='/audit/user?user='] >> nth=0") == 200
     assert parse_qs(urlsplit(auditor.path).query)["user"] == [alice.user_id]
     assert auditor.count("#story") == 1
     rows = [" ".join(row) for row in auditor.rows("table#changes")]

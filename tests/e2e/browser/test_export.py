@@ -78,7 +78,8 @@ def test_the_story_prints_on_one_page_without_what_is_for_the_screen(
     auditor.go(f"/audit/user?user={quote(scene.traffic.alice.user_id)}")
     assert auditor.on("nav#main", "isVisible")
     paper = tmp_path / "story.pdf"
-    auditor.call("page.pdf", {"path": str(paper), "format": "A4"})
+    margin = dict.fromkeys(("top", "right", "bottom", "left"), "10mm")
+    auditor.call("page.pdf", {"path": str(paper), "format": "A4", "margin": margin})
     pages = re.findall(rb"/Type\s*/Page\b(?!s)", paper.read_bytes())
     assert len(pages) == 1
     auditor.call("page.emulateMedia", {"media": "print"})

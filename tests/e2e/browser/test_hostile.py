@@ -15,7 +15,7 @@ from support.gateway import Gateway, records, run
 from support.synapse import Synapse, User, account_data_path
 
 from .chromium import Chromium, Visit
-from .hostile import ALL, HTML, VISIBLE, as_field
+from .hostile import ALL, HTML, SOME, VISIBLE, as_field
 from .scene import Scene
 
 Open = Callable[..., Visit]
@@ -128,17 +128,15 @@ def test_every_exchange_and_every_user_of_theirs_is_shown_as_text(hostile: Scene
         assert_harmless(someone, user)
 
 
-@pytest.mark.parametrize("name", FREE)
-def test_whatever_is_searched_for_comes_back_as_what_was_typed(hostile: Scene, visit: Open, name: str) -> None:
+def test_whatever_is_searched_for_comes_back_as_what_was_typed(hostile: Scene, visit: Open) -> None:
     someone = visit(hostile.desk.auditor, desk=hostile.desk)
     for text in ALL:
-        status = someone.go("/audit/search?" + urlencode({name: text}))
+        status = someone.go("/audit/search?" + urlencode(dict.fromkeys(FREE, text)))
         assert status in (200, 400), (text, status)
-        assert_harmless(someone, f"{name}={text!r}")
-        # In an input no line ends, and what HTML cannot hold is not held.
-        typed = re.sub("[\r\n]", "", text)
+        assert_harmless(someone, repr(text))
         if not CONTROLS.search(text):
-            assert someone.on(f"form#filters [name={name}]", "inputValue") == typed, text
+            for name in FREE:
+                assert someone.on(f"form#filters [name={name}]", "inputValue") == text, (name, text)
 
 
 def test_no_parameter_breaks_a_page(hostile: Scene, visit: Open) -> None:
@@ -152,11 +150,11 @@ def test_no_parameter_breaks_a_page(hostile: Scene, visit: Open) -> None:
     ]
     for path, names in pages:
         for name in names:
-            for text in ALL:
+            for text in SOME:
                 status = someone.go(f"{path}?{urlencode({name: text})}")
                 assert status < 500, (path, name, text)
                 assert_harmless(someone, f"{path} {name}={text!r}")
-    for text in ALL:
+    for text in SOME:
         if text.strip("./ "):
             assert someone.go(f"/audit/exchange/{quote(text, safe='')}") in (400, 404), text
             assert_harmless(someone, text)

@@ -52,9 +52,10 @@ def test_tabs_reach_everything_in_its_order_and_show_where_they_are(
     stops = walk(auditor)
     places = [stop["place"] for stop in stops]
     assert places == sorted(places)
-    unseen = [stop["name"] for stop in stops if not stop["is_seen"]]
-    assert unseen == []
-    assert len(stops) >= auditor.evaluate(FOCUSABLE), [stop["name"] for stop in stops]
+    # A date has several stops, and shows some of them by a mark within it.
+    seen = {stop["place"] for stop in stops if stop["is_seen"]}
+    assert [stop["name"] for stop in stops if stop["place"] not in seen] == []
+    assert len(set(places)) >= auditor.evaluate(FOCUSABLE), [stop["name"] for stop in stops]
 
 
 def test_the_first_tab_leads_past_the_navigation(auditor: Visit) -> None:

@@ -34,12 +34,12 @@ def test_a_token_and_a_session_are_in_nothing_that_is_written_shown_or_sent_on(
     [csrf] = {each for each in someone.evaluate("Array.from(document.querySelectorAll('[name=csrf]'), (it) => it.value)")}
     # A client that puts it where it does not belong.
     for odd in (f"/audit/search?token={wrong}", f"/audit/{wrong}", f"/api/v1/records?access_token={wrong}"):
-        someone.go(odd)
+        assert desk.gateway.admin(odd).status in (303, 401, 404), odd
 
     tokens = [wrong, desk.auditor.text, desk.reader.text]
     digests = [hashlib.sha256(token.encode()).hexdigest() for token in tokens]
     secrets = [token.removeprefix("kbg_") for token in tokens] + digests + [session]
-    requests = [each for each in someone.seen()["requests"] if wrong not in each["url"]]
+    requests = someone.seen()["requests"]
     looked_at = {
         "the log": desk.gateway.log,
         "records": repr(records(scene.database, kind=None)),

@@ -72,8 +72,7 @@ const does = {
     async follow({ of, selector, key }) {
         const { page } = visits.get(of);
         const deed = selector ? page.locator(selector).click() : page.keyboard.press(key);
-        const [answer] = await Promise.all([arrives(page), deed]);
-        await page.waitForLoadState();
+        const [answer] = await Promise.all([arrives(page), page.waitForEvent("load"), deed]);
         return answer;
     },
     async download({ of, selector, to }) {
