@@ -2,7 +2,7 @@
 //
 // usage: browser.mjs CHROMIUM, with the packages of package.json in JS_MODULES. Each line of its input is a JSON object with
 // a word of `does` under "do"; each line of its output is the answer: {"value": …} or {"error": "…"}. It ends with its input.
-import { readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
@@ -102,13 +102,22 @@ const does = {
     },
 };
 
-const answer = (said) => writeSync(1, `${JSON.stringify(said)}\n`);
+// Nothing is waited for without end: not every method has a deadline of its own.
+const inTime = (deed, name) => {
+    let timer;
+    const late = new Promise((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`${name}: nothing within ${4 * PATIENCE} ms`)), 4 * PATIENCE);
+    });
+    return Promise.race([deed, late]).finally(() => clearTimeout(timer));
+};
+
+const answer = (said) => process.stdout.write(`${JSON.stringify(said)}\n`);
 
 answer({ value: browser.version() });
 for await (const line of createInterface({ input: process.stdin })) {
     const told = JSON.parse(line);
     try {
-        answer({ value: plain(await does[told.do](told)) });
+        answer({ value: plain(await inTime(does[told.do](told), line)) });
     } catch (error) {
         answer({ error: String(error) });
     }
