@@ -16,7 +16,7 @@ from .scene import Scene
 from .test_pictures import FOLDER
 
 # On paper or in a README wider is only smaller. Below this height nothing more is told.
-WIDTH, HEIGHT = 1100, 1500
+WIDTH, HEIGHT = 1100, 1200
 COLOURS = 128
 # Which page each picture shows.
 SHOWN = {
@@ -46,6 +46,7 @@ def take(scene: Scene) -> None:
     scene.desk.log_in(someone, scene.desk.auditor)
     paths = pages(scene.desk, scene.traffic)
     for name, page in SHOWN.items():
+        someone.call("page.setViewportSize", {"width": WIDTH, "height": 400})
         someone.go(paths[page])
         file = FOLDER / f"{name}.png"
         height = min(HEIGHT, int(someone.evaluate("document.documentElement.scrollHeight")))

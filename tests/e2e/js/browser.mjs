@@ -14,7 +14,8 @@ const PATIENCE = 10_000;
 // Chromium keeps root out of its sandbox, and what the pages show is the tests' own.
 const browser = await chromium.launch({
     executablePath: process.argv[2],
-    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en-GB"],
+    env: { ...process.env, LANGUAGE: "en-GB" },
 });
 const visits = new Map();
 
