@@ -1,7 +1,7 @@
 """A Chromium of the tests' own, and visits to pages with it.
 
-One runs for the whole session. A visit is a window of its own: it knows no cookie of another, and remembers every request,
-every line of the console and every dialog.
+One runs for the whole session. A visit is a window of its own: it knows no cookie of another, and remembers every
+request, every line of the console and every dialog.
 """
 
 from __future__ import annotations

@@ -76,5 +76,7 @@ class History:
             if day in days and name in self._users:
                 enforced = day >= ENFORCES_FROM
                 answer = (400, "M_BAD_JSON") if enforced else (200, None)
-                body, code = ({"enabled": "true"}, "field_not_boolean") if client is NHEKO else ({"on": 1}, "field_missing")
-                send(served, self._users[name], body, client, "203.0.113.60", codes=[code], answer=answer)
+                body, codes = ({"enabled": "true"}, ["field_not_boolean"])
+                if client is not NHEKO:
+                    body, codes = ({"on": 1}, ["field_missing"])
+                send(served, self._users[name], body, client, "203.0.113.60", codes=codes, answer=answer)

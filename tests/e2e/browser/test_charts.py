@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
+
+from support.gateway import run
 
 from .chromium import Visit
 from .clients import NHEKO
@@ -121,3 +124,15 @@ def test_the_report_of_adoption_has_the_numbers_of_the_overview(scene: Scene, au
     auditor.go("/audit/reports/adoption")
     last = auditor.rows("main table")[-1]
     assert [int(cell) for cell in last[1:4]] == list(scene.traffic.adoption().values()), last
+
+
+@pytest.mark.parametrize("report", ["drift", "would-break", "adoption"])
+def test_a_terminal_is_told_what_the_api_tells(desk: Desk, report: str) -> None:
+    database = ("--database", desk.database, "--format", "json")
+    stats = json.loads(run("audit", "stats", *database).stdout)
+    told = desk.api("overview").json()
+    for part in ("range", "adoption", "writes", "violations"):
+        assert stats[part] == told[part], part
+    reported = run("audit", "report", report, *database)
+    assert reported.returncode == 0, reported.stderr
+    assert json.loads(reported.stdout) == desk.api(f"reports/{report}").json()

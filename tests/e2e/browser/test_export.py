@@ -54,7 +54,8 @@ def test_an_export_with_filters_has_what_the_command_line_gives(
     file = tmp_path / "carol.jsonl"
     exported(auditor, "jsonl", file, user=carol, verdict="refuse")
     assert scene.verify("--export", str(file)).returncode == 0
-    given = run("audit", "export", "--format", "jsonl", "--database", scene.database, "--user", carol, "--verdict", "refuse")
+    filters = ("--user", carol, "--verdict", "refuse")
+    given = run("audit", "export", "--format", "jsonl", "--database", scene.database, *filters)
     ids = re.compile(r'"id":"([0-9a-f-]{36})"')
     assert ids.findall(file.read_text()) == ids.findall(given.stdout) != []
 

@@ -1,7 +1,7 @@
 """What clients sent, and what an auditor should find of it.
 
-Every request is made of a real user's token, through the gateway, to a real Synapse; `Traffic` asserts each answer, so that what it
-remembers is what happened.
+Every request carries a real user's token, and goes through the gateway to a real Synapse; `Traffic` asserts each
+answer, so that what it remembers is what happened.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 // A Chromium that does what it is told, and remembers what happened in it.
 //
-// usage: browser.mjs CHROMIUM, with the packages of package.json in JS_MODULES. Each line of its input is a JSON object with
-// a word of `does` under "do"; each line of its output is the answer: {"value": …} or {"error": "…"}. It ends with its input.
+// usage: browser.mjs CHROMIUM, with the packages of package.json in JS_MODULES. Each line of its input is a JSON
+// object with a word of `does` under "do"; each line of its output is the answer: {"value": …} or {"error": "…"}.
+// It ends with its input.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -14,8 +15,7 @@ const PATIENCE = 10_000;
 // Chromium keeps root out of its sandbox, and what the pages show is the tests' own.
 const browser = await chromium.launch({
     executablePath: process.argv[2],
-    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en-GB"],
-    env: { ...process.env, LANGUAGE: "en-GB" },
+    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
 });
 const visits = new Map();
 
@@ -39,8 +39,8 @@ const arrives = (page) =>
 const watch = (context, page) => {
     const seen = { console: [], errors: [], dialogs: [], requests: [] };
     context.on("request", (request) => {
-        const noted = { url: request.url(), method: request.method(), type: request.resourceType(), fields: request.headers() };
-        seen.requests.push(noted);
+        const [url, type, fields] = [request.url(), request.resourceType(), request.headers()];
+        seen.requests.push({ url, type, fields });
     });
     page.on("console", (said) => seen.console.push({ type: said.type(), text: said.text(), url: said.location().url }));
     page.on("pageerror", (error) => seen.errors.push(String(error)));
