@@ -144,10 +144,12 @@ def test_whatever_is_searched_for_comes_back_as_what_was_typed(hostile: Scene, v
         status = someone.go("/audit/search?" + urlencode(dict.fromkeys(FREE, text)))
         assert status in (200, 400), (text, status)
         assert_harmless(someone, repr(text))
-        # An input has no line ends.
-        typed = re.sub("[\r\n]", "", text)
-        for name in FREE if not CONTROLS.search(text) else []:
-            assert someone.on(f"form#filters [name={name}]", "inputValue") == typed, (name, text)
+        if CONTROLS.search(text):
+            continue
+        for name in FREE:
+            typed = someone.on(f"form#filters [name={name}]", "inputValue")
+            # An input has no line ends.
+            assert re.sub("[\r\n]", "", typed) == re.sub("[\r\n]", "", text), name
 
 
 def test_no_parameter_breaks_a_page(hostile: Scene, visit: Open) -> None:
