@@ -83,6 +83,10 @@ struct Report {
 /// The longest body of a request: a form with filters, and a token.
 const LONGEST_BODY: usize = 64 << 10;
 
+/// What an address is told that nothing is at.
+const NOTHING: &str = "There is nothing at this address. The auditor's page is at /audit/, and what the API has is said at \
+                       /api/v1/openapi.json.\n";
+
 /// The routes of the admin listener.
 pub fn router(admin: Admin) -> Router {
     let router = Router::new()
@@ -120,8 +124,14 @@ fn desk(admin: &Admin) -> Router<Admin> {
             access::admit::admit,
         ))
         // What is not there is nobody's secret.
-        .route("/audit/{*rest}", any(async || StatusCode::NOT_FOUND))
-        .route("/api/{*rest}", any(async || StatusCode::NOT_FOUND))
+        .route(
+            "/audit/{*rest}",
+            any(async || (StatusCode::NOT_FOUND, NOTHING)),
+        )
+        .route(
+            "/api/{*rest}",
+            any(async || (StatusCode::NOT_FOUND, NOTHING)),
+        )
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(map_response(page::fields))
 }

@@ -1,8 +1,8 @@
 -- The summary: what is derived from the trail for those who ask about it often. It is no part of the proof, and is made anew
 -- from the records at any time (`audit rebuild`).
 --
--- Nobody waits for this migration longer than for the writes of a moment. What is there already is taken in afterwards, by
--- the gateways, step by step.
+-- Whoever writes to the trail waits while the indexes are made. What is there already is taken in afterwards, by the
+-- gateways, step by step.
 
 CREATE TABLE audit_fresh (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
