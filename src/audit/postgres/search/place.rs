@@ -104,7 +104,7 @@ impl Place {
         if query.user.is_some() || !needs_summary || !may_read_summary(connection).await? {
             return Ok(place);
         }
-        let (is_behind, waiting, fresh, strays, open): (bool, i64, _, Vec<Uuid>, Vec<Uuid>) =
+        let (is_behind, waiting, fresh, strays, mut open): (bool, i64, _, Vec<Uuid>, Vec<Uuid>) =
             sqlx::query_as(SUMMARY)
                 .bind(query.since)
                 .bind(query.until)
@@ -134,6 +134,8 @@ impl Place {
         }
         if wants_open && is_little(&open) {
             place.has_open = true;
+            // Those of another time are among the strays.
+            open.retain(|id| (place.within.0..place.within.1).contains(id));
             place.anywhere.extend(open);
         }
         place.narrow(connection, query).await?;
