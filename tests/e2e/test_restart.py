@@ -63,6 +63,8 @@ class Activated:
         holder = ["sh", "-c", HOLDER.format(folder=folder), "sh", *serve]
         listen = ["-l", f"127.0.0.1:{self.port}", "--fdname=clients"]
         self.process = Process([tool, *listen, *holder], folder / "output.txt", cwd=folder)
+        # Not by connecting: the first client starts the first run.
+        eventually(lambda: "Listening on" in self.process.log, "the service manager listening")
 
     def pid(self) -> int:
         """Of the run that serves; 0 if there is none."""
